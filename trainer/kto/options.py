@@ -9,7 +9,7 @@ from records import Pair
 from records.rated import Rated
 from trainer.preference.columns import check_pairs
 from trainer.training.options import ValidatedOptions, check_options
-from trainer.training.processes import n_processes
+from trainer.training.processes import is_sharded
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,5 @@ def check_kto(feedback: Sequence[Pair | Rated], options: KTOOptions) -> None:
     pairs = [item for item in feedback if isinstance(item, Pair)]
     if pairs or not feedback:
         check_pairs(pairs)
-    if n_processes() > 1:
-        raise InputError(
-            "trainer.kto runs in one process, because TRL keeps the reference's log-probabilities in a file "
-            "that only the first process knows"
-        )
+    if is_sharded():
+        raise InputError("KTO is trained on whole copies of the weights; use a file without FSDP")

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trl import KTOConfig, KTOTrainer
+from trl import KTOConfig
 
 from console.progress import say
 from records import Pair
 from records.finish import cut_off
 from records.rated import Rated
 from trainer.kto.options import KTOOptions, check_kto
+from trainer.kto.trainer import SharedKTOTrainer
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.examples.gathering import gather
 from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
@@ -63,7 +64,7 @@ def train_kto(
     data = {"train_dataset": examples.learnt, "eval_dataset": examples.validating}
     # TRL keeps the order, but a batch should mix prompts, and good answers with bad ones
     mixed = {name: part and _mixed(part, seed) for name, part in data.items()}
-    trainer = KTOTrainer(model, args=args, processing_class=tokenizer, **mixed)
+    trainer = SharedKTOTrainer(model, args=args, processing_class=tokenizer, **mixed)
     drop_reference(trainer.model)
     n_cut = n_cut_off(pairs, title)
     if n := sum(cut_off(item.finish_reason) is not None for item in rated):

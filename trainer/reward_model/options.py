@@ -28,7 +28,7 @@ class RewardOptions(ValidatedOptions):
 def check_reward_options(options: RewardOptions, bottleneck: BottleneckOptions | None) -> None:
     """Raise InputError if a setting of a reward model's training is out of range or its weights are sharded."""
     check_options(options)
-    if is_sharded():
-        raise InputError("a reward model is trained on whole copies of its weights; use a file without FSDP")
     if bottleneck is not None:
+        if is_sharded():
+            raise InputError("the bottleneck's own weights are not sharded: use a file without FSDP")
         bottleneck.check(options.micro_batch_size)

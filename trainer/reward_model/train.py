@@ -30,6 +30,8 @@ from trainer.training.memory.choice import settled
 from trainer.training.memory.size import WHOLE, Load, MemorySettings
 from trainer.training.options import LoraOptions
 from trainer.training.outcome import Trained, work_of
+from trainer.training.processes import is_first, is_sharded
+from trainer.training.sharding import check_devices, unfilled_model
 
 
 def train_reward_model(
@@ -91,6 +93,10 @@ def load_classifier(
 
     A language model gets a new head, and a reward model keeps its own. Raises InputError for another architecture.
     """
+    if is_sharded():
+        check_devices()
+    if is_sharded() and not is_first():
+        return unfilled_model(parent, REWARDS, memory.attn if memory else None)
     model = load_base(parent, lora, REWARDS, memory)
     weight = getattr(getattr(model, "score", None), "weight", None)
     if weight is None:

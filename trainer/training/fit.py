@@ -91,7 +91,7 @@ def load_policy(
     if is_sharded():
         check_devices()
     if is_sharded() and not is_first():
-        model = unfilled_model(folder)
+        model = unfilled_model(folder, attn=memory.attn if memory else None)
     else:
         model = with_adapter(load_base(folder, lora, memory=memory), folder, lora, seed)
     return model, load_tokenizer(folder, chat_template_kwargs)

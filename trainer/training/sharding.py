@@ -13,9 +13,17 @@ from accelerate import init_empty_weights
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType
 from accelerate.utils.fsdp_utils import fsdp2_prepare_model
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel, Trainer
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+    Trainer,
+)
 
 from console.errors import InputError
+from engines.merging import REWARDS, WRITES
 
 
 def check_devices() -> None:
@@ -27,18 +35,20 @@ def check_devices() -> None:
         )
 
 
-def hollow_model(config: PreTrainedConfig) -> PreTrainedModel:
+def hollow_model(config: PreTrainedConfig, task: str = WRITES, attn: str | None = None) -> PreTrainedModel:
     """Return the model of `config` with its shapes alone, in no memory."""
+    kind = AutoModelForSequenceClassification if task == REWARDS else AutoModelForCausalLM
     with init_empty_weights():
-        return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        return kind.from_config(config, dtype=torch.float32, **({"attn_implementation": attn} if attn else {}))
 
 
-def unfilled_model(folder: Path) -> PreTrainedModel:
+def unfilled_model(folder: Path, task: str = WRITES, attn: str | None = None) -> PreTrainedModel:
     """Return the model in `folder` without its weights: float32 tensors that take no memory until they are written to.
 
     accelerate tells parameters apart by their address, and the parameters of a hollow model have none.
     """
-    model = hollow_model(AutoConfig.from_pretrained(folder))
+    labels = {"num_labels": 1} if task == REWARDS else {}
+    model = hollow_model(AutoConfig.from_pretrained(folder, **labels), task, attn)
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
             # the operating system gives memory to an empty tensor only when it is written to

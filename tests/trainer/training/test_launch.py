@@ -30,6 +30,8 @@ from trainer.training.outcome import report_of
 
 TOLERANCE = 1e-5
 SHARDED = ("orpo", "simpo", "ift")
+MORE = {"reward_model": ["--held-out-share", "0", "--head", "random"], "kto": ["--micro-batch-size", "2"]}
+"""Flags that a kind needs besides."""
 STEPS = ["--learning-rate", "1e-3", "--batch-size", "4", "--micro-batch-size", "1"]
 CHATS = [
     [
@@ -103,7 +105,7 @@ def job(
     return {
         "name": f"{kind}-{name}",
         "module": f"trainer.{kind}.__main__",
-        "argv": [*argv, *STEPS, *(more or [])],
+        "argv": [*argv, *STEPS, *MORE.get(kind, []), *(more or [])],
         "processes": processes,
         "sharded": sharded,
     }
@@ -185,7 +187,7 @@ def test_a_loss_that_is_not_a_number_ends_all_processes_with_one_message(trained
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["sft", "dpo"])
+@pytest.mark.parametrize("kind", ["sft", "dpo", "reward_model"])
 def test_a_sharded_training_that_was_killed_goes_on_from_its_state(
     kind: str, models: dict[str, str], tmp_path: Path
 ) -> None:
@@ -201,6 +203,23 @@ def test_a_sharded_training_that_was_killed_goes_on_from_its_state(
     assert distance(folder / f"{kind}-whole" / "model", folder / f"{kind}-killed" / "model") == 0
     rows = (folder / f"{kind}-killed" / "model.metrics.jsonl").read_text().splitlines()
     assert [json.loads(row)["step"] for row in rows] == [1, 2, 3, 4] and not state.exists()
+
+
+@pytest.mark.slow
+def test_reward_models_can_be_sharded_and_kto_has_several_processes(models: dict[str, str], tmp_path: Path) -> None:
+    folder = files(tmp_path)
+    jobs = [job(folder, models, "reward_model", name, n, sharded=n > 1) for name, n in (("one", 1), ("sharded", 2))]
+    run_jobs(folder, [*jobs, job(folder, models, "kto", "two", 2, ["--epochs", "2"])])
+    statuses = json.loads((folder / "statuses.json").read_text())
+    assert statuses["reward_model-sharded"] == [0, 0], (folder / "reward_model-sharded.0.err").read_text()
+    one, sharded = (folder / f"reward_model-{name}" / "model" for name in ("one", "sharded"))
+    assert distance(one, sharded) < TOLERANCE
+    assert report_of(sharded).loss == pytest.approx(report_of(one).loss, abs=TOLERANCE)
+    assert statuses["kto-two"] == [0, 0], (folder / "kto-two.0.err").read_text()
+    first, *_, last = (json.loads(row) for row in (folder / "kto-two" / "model.metrics.jsonl").read_text().splitlines())
+    # the policy begins as the reference: each loss is 1 - sigmoid(0)
+    assert first["loss"] == pytest.approx(0.5, abs=TOLERANCE) and first["kl"] == pytest.approx(0, abs=TOLERANCE)
+    assert last["loss"] < 0.45
 
 
 @pytest.fixture

@@ -62,8 +62,15 @@ class Choice:
         """Whether the device is large enough by formula."""
         return self.parts.total <= FULL * self.device.bytes
 
+    def short(self) -> str:
+        """Return the settings and their memory in as few words as a terminal has room for."""
+        settings = self.settings
+        again = ", activations recomputed" if settings.checkpointing else ""
+        size = f"{_gib(self.parts.total)} of {_gib(self.device.bytes)} GiB"
+        return f"{settings.dtype}, {settings.optim}, {settings.attn}{again}; at most {size}"
+
     def text(self) -> str:
-        """Return the settings and their memory in a line."""
+        """Return the settings and their memory by part."""
         settings, parts = self.settings, self.parts
         floats = " with float32 ones for the optimizer" if settings.keeps_float32 and not self.adapted else ""
         weights = f"frozen {settings.dtype} weights" if self.adapted else f"{settings.dtype} weights{floats}"
@@ -128,7 +135,7 @@ def settled(folder: Path, options: Learning, load: Load, title: str, *, usual: s
     check_device(options, size, device, folder)
     load = replace(load, gpus=n_processes() if is_sharded() else 1)
     choice = choose(options, size, load, device, inference_dtype(weights_folder(folder)), usual)
-    say(f"{title}: {choice.text()}")
+    say(f"{title}: {choice.short()}")
     if not choice.fits:
         say(f"{title}: {WAYS_OUT}")
     return choice.settings

@@ -147,7 +147,7 @@ def test_a_small_model_keeps_its_activations_and_the_line_says_what_it_takes(
     settings = settled(tiny_model, SFTOptions(), Load(2048), "SFT")
     assert settings == MemorySettings("float32", "adamw_torch_fused", "sdpa", checkpointing=False)
     said = capsys.readouterr().err
-    assert said.startswith("SFT: float32 weights, adamw_torch_fused, sdpa attention, activations kept: at most 0.0 of ")
+    assert said.startswith("SFT: float32, adamw_torch_fused, sdpa; at most 0.0 of ") and len(said) <= 80
     assert said.count("\n") == 1
 
 
