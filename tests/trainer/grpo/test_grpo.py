@@ -286,7 +286,7 @@ def save_prompts(nine: Path) -> None:
     rows = [{"prompt": f"ask {word}", "constraints": [{"kind": ASKS.kind, "kwargs": ASKS.kwargs}]} for word in "abcd"]
     Path("prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     Path("nine").symlink_to(nine)
-    lines = [f"{name} = {value}" for name, value in vars(SMALL).items() if isinstance(value, int | float)]
+    lines = [f"{name} = {json.dumps(value)}" for name, value in vars(SMALL).items() if isinstance(value, int | float)]
     Path("grpo.toml").write_text("[training]\n" + "\n".join(lines) + "\n")
 
 
