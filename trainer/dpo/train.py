@@ -50,7 +50,7 @@ def train_dpo(
         (pair.prompt, safe_example(tokenizer, pair.prompt, chosen=pair.chosen, rejected=pair.rejected) | extra)
         for pair, extra in zip(pairs, columns, strict=True)
     )
-    examples = gather(tokenizer, rows, options, seed, title)
+    examples = gather(tokenizer, rows, options, out, seed, title)
     data = {"train_dataset": examples.learnt, "eval_dataset": examples.validating}
     shared: dict[str, Any] = {
         "args": DPOConfig(**settings, beta=options.beta, precompute_ref_log_probs=True),

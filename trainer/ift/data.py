@@ -1,6 +1,5 @@
 """Checks conversations before a model is loaded."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +11,10 @@ from trainer.training.examples.turns import tokens_of
 
 if TYPE_CHECKING:
     from records import Message
+    from trainer.training.examples.file_rows import Rows
 
 
-def check_chats(chats: "Sequence[list[Message]]", loss_on: str) -> None:
+def check_chats(chats: "Rows[list[Message]]", loss_on: str) -> None:
     """Raise InputError if a conversation has no assistant turn to learn from."""
     for number, chat in enumerate(chats, 1):
         roles = [message["role"] for message in chat]
@@ -25,7 +25,7 @@ def check_chats(chats: "Sequence[list[Message]]", loss_on: str) -> None:
 
 
 def check_context(
-    chats: "Sequence[list[Message]]", parent: Path, tokenizer: PreTrainedTokenizerBase, max_length: int
+    chats: "Rows[list[Message]]", parent: Path, tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> None:
     """Raise InputError if a conversation within `max_length` exceeds the context of the model in `parent`."""
     config = AutoConfig.from_pretrained(weights_folder(parent)).get_text_config()

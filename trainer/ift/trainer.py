@@ -6,7 +6,6 @@ of SFT, and the input embeddings learn. If the decay is 0 as well, the step is S
 """
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
@@ -25,10 +24,9 @@ from trainer.ift.data import check_chats, check_context
 from trainer.ift.fusion import Fusion, add_fusion
 from trainer.ift.options import IFTOptions, check_ift
 from trainer.ift.propagation import Propagated, propagate
-from trainer.training.examples.gathering import gather
-from trainer.training.examples.turns import example_of
-from trainer.training.examples.validation import opening_of
-from trainer.training.examples.weights import WeightedTrainer, weights_of
+from trainer.training.examples.gathering import PREPARED, gather
+from trainer.training.examples.turns import examples_of
+from trainer.training.examples.weights import WeightedTrainer
 from trainer.training.fit import fit, load_policy, trainer_settings
 from trainer.training.lengths import Lengths, order_steps
 from trainer.training.memory.choice import settled
@@ -39,6 +37,7 @@ from trainer.training.trl_internals import ForwardSpy
 
 if TYPE_CHECKING:
     from records import Message
+    from trainer.training.examples.file_rows import Rows
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ def lambda_at(options: IFTOptions, step: int, n_steps: int, seed: int) -> float:
 
 
 def train_ift(
-    parent: Path, out: Path, chats: "Sequence[list[Message]]", options: IFTOptions, seed: int, title: str = "IFT"
+    parent: Path, out: Path, chats: "Rows[list[Message]]", options: IFTOptions, seed: int, title: str = "IFT"
 ) -> Trained:
     """Fine-tune the model in `parent` on `chats` and save it in `out`.
 
@@ -149,19 +148,15 @@ def train_ift(
     model's context. Raises TrainingError if there is nothing to train on or the loss is not a number.
     """
     check_ift(options)
-    if not chats:
+    if not len(chats):
         raise TrainingError("no conversation to train on")
     if options.embeddings == "copy" and is_sharded():
         raise InputError("embeddings must be live if the weights are sharded: a copy is the whole table")
     check_chats(chats, options.loss_on)
     tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
     check_context(chats, parent, tokenizer, options.max_length)
-    weighted = enumerate(zip(chats, weights_of(chats), strict=True), 1)
-    rows = (
-        (opening_of(chat), example_of(chat, tokenizer, options.loss_on, number) | extra)
-        for number, (chat, extra) in weighted
-    )
-    examples = gather(tokenizer, rows, options, seed, title)
+    rows = examples_of(chats, tokenizer, options.loss_on)
+    examples = gather(tokenizer, rows, options, out, seed, title)
     memory = settled(parent, options, Load(options.micro_batch_size * options.max_length), title)
     settings = trainer_settings(options, work_of(out), seed, memory)
     settings |= {"max_grad_norm": options.max_grad_norm, "lr_scheduler_kwargs": {"min_lr_rate": options.final_share}}
@@ -169,7 +164,7 @@ def train_ift(
     trainer = IFTTrainer(
         model,
         options=options,
-        args=SFTConfig(**settings, completion_only_loss=True),
+        args=SFTConfig(**settings, dataset_kwargs=PREPARED),
         train_dataset=examples.learnt,
         eval_dataset=examples.validating,
         processing_class=tokenizer,

@@ -53,7 +53,7 @@ def train_kto(
         for item in feedback
         for answer, is_good in _answers(item)
     )
-    examples = gather(tokenizer, rows, options, seed, title)
+    examples = gather(tokenizer, rows, options, out, seed, title)
     args = KTOConfig(
         **trainer_settings(options, work_of(out), seed, memory),
         beta=options.beta,

@@ -92,7 +92,7 @@ def train_reference_free(
         return {**texts, **dict.fromkeys(REFERENCE, 0.0), **weights}  # or TRL runs a reference model
 
     rows = ((pair.prompt, example(pair)) for pair in pairs)
-    examples = gather(tokenizer, rows, options, seed, title)
+    examples = gather(tokenizer, rows, options, out, seed, title)
     memory = settled(parent, options, Load(2 * options.micro_batch_size * options.max_length), title)
     settings = trainer_settings(options, work_of(out), seed, memory)
     model, _ = load_policy(parent, lora=options.lora, seed=seed, memory=memory)

@@ -13,6 +13,7 @@ from pathlib import Path
 from records.leftovers import remove
 from records.runs import Run
 from trainer.training.checkpoints import ONLY_FOR_TRAINING, STEP, flaw_of, keep_policy
+from trainer.training.outcome import examples_path, work_of
 
 CHECKPOINTS = "checkpoints"
 """The folder of an iteration's checkpoints (early stopping). One of them is hard-linked as the model."""
@@ -63,9 +64,9 @@ def freeable_beside_models(folder: Path) -> Iterator[Freeable]:
     for model in sorted(folder.iterdir()):
         if model.is_symlink() or not model.is_dir() or flaw_of(model) is not None:
             continue
-        state = model.with_name(f"{model.name}.state")
-        if state.is_dir() and not state.is_symlink():
-            yield _freeable(state, TRAINING_STATE, tuple(files_below(state)))
+        for left in (work_of(model), examples_path(model)):
+            if left.is_dir() and not left.is_symlink():
+                yield _freeable(left, TRAINING_STATE, tuple(files_below(left)))
         kept = model.with_name(f"{model.name}.checkpoints")
         for step in sorted(kept.iterdir()) if kept.is_dir() and not kept.is_symlink() else ():
             files = tuple(path for name in ONLY_FOR_TRAINING if (path := step / name).is_file())

@@ -7,7 +7,7 @@ from torch import Tensor
 from trl import SFTTrainer
 
 from console.errors import InputError
-from trainer.training.examples.weights import WEIGHT
+from trainer.training.examples.gathering import WEIGHT
 from trainer.training.processes import is_sharded
 
 N_CHECKED = 2

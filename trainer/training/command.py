@@ -1,7 +1,7 @@
 """The shared part of the commands that train on a file: reading, the dry run, training, printing."""
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from console.table import print_table
 from engines.models import check_model, resolve_model
 from records.files import BadRows, take
 from records.shapes import read_chats
+from trainer.training.examples.file_rows import FileRows, Rows
 from trainer.training.flags import TrainFlags, codes_of
 from trainer.training.options import Learning, TrainingOptions, check_options, with_lora
 from trainer.training.outcome import Trained, claim_folder, table_row
@@ -30,7 +31,7 @@ class Training:
     options: TrainingOptions
     parent: Path
     """The folder of the model to start from."""
-    examples: Sequence[Any]
+    examples: Rows[Any]
     more: Mapping[str, Any] = field(default_factory=dict)
     """Further arguments of the training function."""
     n_cut_off: int | None = None
@@ -54,7 +55,8 @@ def read_chat_training(config: TrainFlags, out: Path, options: TrainingOptions) 
     options = with_lora(options, config.lora)
     check_options(options)
     bad = BadRows(strict=config.strict)
-    chats = list(take(read_chats(config.file, bad, codes_of(config)), config.limit))
+    file, codes = config.file, codes_of(config)
+    chats = FileRows(lambda bad: take(read_chats(file, bad, codes), config.limit), bad)
     if config.dry_run:
         memory = memory_plan(config, options, options.micro_batch_size * options.max_length)
         print_plan(config, out, {"conversations": len(chats)}, f"{len(chats)} conversations", memory)
@@ -63,9 +65,6 @@ def read_chat_training(config: TrainFlags, out: Path, options: TrainingOptions) 
     claim_folder(out, fresh=config.fresh)
     if bad.n_cut_off:
         say(f"{config.file}: {bad.n_cut_off} answers were cut off when they were generated")
-    weights = {chat.weight for chat in chats}
-    if len(weights) > 1:
-        say(f"{config.file}: the rows' weights count in the loss, from {min(weights):g} to {max(weights):g}")
     return Training(config, out, options, parent, chats, n_cut_off=bad.n_cut_off)
 
 

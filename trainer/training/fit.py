@@ -28,7 +28,7 @@ from trainer.training.memory.options import ROUNDED
 from trainer.training.memory.size import WHOLE, MemorySettings
 from trainer.training.metrics.recording import History, recording
 from trainer.training.options import LoraOptions, TrainingOptions, deciding
-from trainer.training.outcome import REPORT, Trained
+from trainer.training.outcome import REPORT, Trained, examples_path
 from trainer.training.processes import is_first, is_sharded, n_processes
 from trainer.training.resume import StatePlan, StateSaver, newest_state
 from trainer.training.saving import CheckpointSaver, write_weights
@@ -171,6 +171,7 @@ def fit(
         (unfinished / REPORT).write_bytes(msgspec.json.encode(trained))
         seal(unfinished, out, trained.n_steps)
         shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
+        shutil.rmtree(examples_path(out), ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     return trained
 

@@ -1,6 +1,6 @@
 """Lengths of the training examples: leaves out those that do not fit, and puts like lengths side by side in a step."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ExampleT = TypeVar("ExampleT", bound=Mapping[str, Any])
 ANSWERS = ("completion", "chosen", "rejected")
 """The fields of a training example that hold an answer."""
+NOT_A_TARGET = -100
+"""The label of a token that is not learnt."""
 TOKEN_COLUMNS = ("input_ids", "prompt_ids", "chosen_ids", "rejected_ids")
 """TRL's columns of tokens. An example is as long as all of them together."""
 
@@ -35,28 +37,44 @@ class Lengths:
 
 
 def fitting(
-    tokenizer: "PreTrainedTokenizerBase", examples: Sequence[ExampleT], max_length: int, title: str
-) -> list[ExampleT]:
-    """Return the examples that lie whole within `max_length`, and print how many do not. Each has one answer or two.
+    tokenizer: "PreTrainedTokenizerBase", examples: Iterable[ExampleT], max_length: int, title: str
+) -> Iterator[ExampleT]:
+    """Yield the examples that lie whole within `max_length`, and print how many do not. Each has one answer or two.
 
     TRL would cut the others at the end. A judgment without its score teaches nothing, an answer without its end teaches
     the model never to stop, and half an answer is not the answer that was ranked. Raises TrainingError if none is left.
     """
-    whole, n_nothing = [], 0
+    n = n_whole = n_nothing = 0
     for example in examples:
-        answers = [example[name] for name in ANSWERS if name in example]
-        if max(_n_tokens(tokenizer, [*example["prompt"], *answer]) for answer in answers) <= max_length:
-            whole.append(example)
-        elif _n_tokens(tokenizer, example["prompt"], opening=True) >= max_length:
+        n += 1
+        n_prompt, n_all = _sizes(tokenizer, example)
+        if n_all() <= max_length:
+            n_whole += 1
+            yield example
+        elif n_prompt() >= max_length:
             n_nothing += 1
-    n, limit = len(examples), f"max_length ({max_length} tokens)"
+    limit = f"max_length ({max_length} tokens)"
     if n_nothing:
         say(f"{title}: {n_nothing} of {n} examples left out: their prompts alone fill {limit}")
-    if n_cut := n - len(whole) - n_nothing:
+    if n_cut := n - n_whole - n_nothing:
         say(f"{title}: {n_cut} of {n} examples left out: their end, for example a judgment's score, is beyond {limit}")
-    if not whole:
+    if not n_whole:
         raise TrainingError(f"{title}: no example fits {limit}; raise it")
-    return whole
+
+
+def _sizes(
+    tokenizer: "PreTrainedTokenizerBase", example: Mapping[str, Any]
+) -> tuple[Callable[[], int], Callable[[], int]]:
+    """Return how to count the tokens of an example's prompt, and of the prompt with its longer answer."""
+    if "labels" in example:
+        labels = example["labels"]
+        first = next((place for place, label in enumerate(labels) if label != NOT_A_TARGET), len(labels))
+        return lambda: first, lambda: len(labels)
+    answers = [example[name] for name in ANSWERS if name in example]
+    return (
+        lambda: _n_tokens(tokenizer, example["prompt"], opening=True),
+        lambda: max(_n_tokens(tokenizer, [*example["prompt"], *answer]) for answer in answers),
+    )
 
 
 def _n_tokens(tokenizer: "PreTrainedTokenizerBase", chat: "Sequence[Message]", *, opening: bool = False) -> int:

@@ -63,6 +63,11 @@ def work_of(out: Path) -> Path:
     return out.with_name(f"{out.name}.state")
 
 
+def examples_path(out: Path) -> Path:
+    """Return the folder with the examples of the training that makes `out`, while it runs."""
+    return out.with_name(f"{out.name}.examples")
+
+
 def metrics_path(out: Path) -> Path:
     """Return the file with a row of figures per step of the training that makes `out`."""
     return out.with_name(f"{out.name}.metrics.jsonl")

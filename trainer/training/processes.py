@@ -25,6 +25,11 @@ def n_processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
 
 
+def place() -> int:
+    """Return the number of this process, from 0."""
+    return int(os.environ.get("RANK", "0")) if n_processes() > 1 else 0
+
+
 def is_first() -> bool:
     """Return whether this process is the one that writes and prints."""
     return n_processes() == 1 or os.environ.get("RANK", "0") == "0"

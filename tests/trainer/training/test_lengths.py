@@ -100,9 +100,9 @@ def test_an_example_that_just_fits_is_whole_and_one_token_less_is_too_few(tiny_m
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     rows = [{"prompt": messages_of("say it"), "completion": chat("point it")[1:]}]
     n = len(tokenizer.apply_chat_template(chat("point it"), return_dict=False))
-    assert fitting(tokenizer, rows, n, "SFT") == rows
+    assert list(fitting(tokenizer, rows, n, "SFT")) == rows
     with pytest.raises(TrainingError, match=rf"SFT: no example fits max_length \({n - 1} tokens\); raise it"):
-        fitting(tokenizer, rows, n - 1, "SFT")
+        list(fitting(tokenizer, rows, n - 1, "SFT"))
 
 
 def test_a_judgment_never_loses_its_score_line(tiny_model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,7 +113,7 @@ def test_a_judgment_never_loses_its_score_line(tiny_model: Path, capsys: pytest.
     chats = [judge_chat(rubric, "text", "say it", "it", f"{'It is good. ' * n}\nScore: 4") for n in (1, 40, 2)]
     rows = [{"prompt": one[:-1], "completion": one[-1:]} for one in chats]
     lengths = [len(tokenizer.apply_chat_template(one, return_dict=False)) for one in chats]
-    kept = fitting(tokenizer, rows, max(lengths) - 1, "iter1 SFT")
+    kept = list(fitting(tokenizer, rows, max(lengths) - 1, "iter1 SFT"))
     assert kept == [rows[0], rows[2]]
     said = capsys.readouterr().err
     assert "iter1 SFT: 1 of 3 examples left out: their end, for example a judgment's score, is beyond max_" in said

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datasets import Dataset
-
+from console.progress import say
+from trainer.training.examples.on_disk import on_disk
 from trainer.training.examples.validation import SHARE_FLAG, held_out_places, prompt_key
 from trainer.training.lengths import fitting
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from trainer.training.options import ValidatedOptions
 
 Example = dict[str, Any]
+WEIGHT = "example_weight"
+"""The column of the examples' weights. It is left out if all are equal."""
+PREPARED = {"skip_prepare_dataset": True}
+"""TRL's setting for examples that have tokens and labels, and fit."""
 KEY = "prompt_key"
 """The column by which examples of one prompt stay on one side. It goes before the training begins."""
 
@@ -35,10 +40,11 @@ def gather(
     tokenizer: "PreTrainedTokenizerBase",
     examples: "Iterable[tuple[Sequence[Message], Example]]",
     options: "ValidatedOptions",
+    out: Path,
     seed: int,
     title: str,
 ) -> Examples:
-    """Return the examples that fit into max_length. Each comes after the prompt by which it is held out or not.
+    """Return the examples that fit into max_length, in a file. Each comes after the prompt that holds it out or not.
 
     Raises TrainingError if none fits, InputError if there are too few prompts to hold some out.
     """
@@ -50,10 +56,21 @@ def gather(
             n_read += 1
             yield example | {KEY: prompt_key(prompt)}
 
-    whole = Dataset.from_list(fitting(tokenizer, list(keyed()), options.max_length, title))
-    learnt, validating = split(whole, list(whole[KEY]), options, seed)
+    whole = on_disk(out, fitting(tokenizer, keyed(), options.max_length, title))
+    if WEIGHT in whole.column_names:
+        whole = _weighted(whole, title)
+    learnt, validating = split(whole, whole[KEY], options, seed)
     learnt, validating = (part and part.remove_columns(KEY) for part in (learnt, validating))
     return Examples(learnt, validating, n_read - len(whole))
+
+
+def _weighted(whole: Any, title: str) -> Any:
+    """Return the examples without their weights if these are equal. Others are told."""
+    least, most = min(whole[WEIGHT]), max(whole[WEIGHT])
+    if least == most:
+        return whole.remove_columns(WEIGHT)
+    say(f"{title}: the rows' weights count in the loss, from {least:g} to {most:g}")
+    return whole
 
 
 def split(whole: Any, keys: Sequence[str], options: "ValidatedOptions", seed: int) -> tuple[Any, Any]:

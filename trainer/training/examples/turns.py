@@ -1,12 +1,17 @@
 """Turns conversations into examples whose learnt tokens are known: the assistant's last turn, or all its turns."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+
+from trl.data_utils import common_prefix_length
 
 from console.errors import InputError
 from engines.chat.template import encoded, rendered, safe_messages
 from records.rows import Chat
+from trainer.training.examples.gathering import WEIGHT
+from trainer.training.examples.validation import opening_of
 from trainer.training.fit import safe_example
+from trainer.training.lengths import NOT_A_TARGET
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -14,23 +19,39 @@ if TYPE_CHECKING:
     from records import Message
     from trainer.training.options import LossOn
 
-NOT_A_TARGET = -100
-"""The label of a token that is not a target."""
-
 
 def example_of(
     chat: "Sequence[Message]", tokenizer: "PreTrainedTokenizerBase", loss_on: "LossOn", number: int = 1
 ) -> dict[str, Any]:
-    """Return a conversation as an example: text for TRL, which learns the last turn, or tokens and labels for all.
+    """Return a conversation as tokens and labels. The learnt tokens are those of the assistant's last turn or of all.
 
     Raises InputError, which names the conversation by its `number`, if the loss is on all turns and the chat template
     writes an earlier turn differently when another one follows.
     """
-    example: dict[str, Any] = {**safe_example(tokenizer, chat[:-1], completion=chat[-1:])}
+    texts = safe_example(tokenizer, chat[:-1], completion=chat[-1:])
     if loss_on == "last":
-        return example
+        return _completed(texts["prompt"], texts["completion"], tokenizer)
     unlearnt = chat.unlearnt if isinstance(chat, Chat) else frozenset()
-    return example | _labelled(safe_messages(tokenizer, chat), unlearnt, tokenizer, number)
+    return _labelled(safe_messages(tokenizer, chat), unlearnt, tokenizer, number)
+
+
+def examples_of(
+    chats: "Iterable[Sequence[Message]]", tokenizer: "PreTrainedTokenizerBase", loss_on: "LossOn"
+) -> "Iterator[tuple[Sequence[Message], dict[str, Any]]]":
+    """Yield the opening of each conversation and the conversation as an example with its weight."""
+    for number, chat in enumerate(chats, 1):
+        weight = chat.weight if isinstance(chat, Chat) else 1.0
+        yield opening_of(chat), example_of(chat, tokenizer, loss_on, number) | {WEIGHT: weight}
+
+
+def _completed(
+    prompt: "list[Message]", completion: "list[Message]", tokenizer: "PreTrainedTokenizerBase"
+) -> dict[str, list[int]]:
+    """Return what TRL makes of a prompt and its completion: what both renderings begin with is not learnt."""
+    tokens = tokenizer.apply_chat_template([*prompt, *completion], return_dict=False)
+    opening = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False)
+    n_common = common_prefix_length(opening, tokens)
+    return {"input_ids": tokens, "labels": [NOT_A_TARGET] * n_common + tokens[n_common:]}
 
 
 def _labelled(

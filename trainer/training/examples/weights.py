@@ -7,31 +7,19 @@ With w the weight of an example, l the losses of its n learnt tokens and N the l
 so a weight of 2 counts like the example twice, and equal weights change nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from trl import SFTTrainer
 
-from records.rows import Chat
-from trainer.training.examples.turns import NOT_A_TARGET
+from trainer.training.examples.gathering import WEIGHT
+from trainer.training.lengths import NOT_A_TARGET
 from trainer.training.trl_internals import ForwardSpy
 
-if TYPE_CHECKING:
-    from records import Message
-
-WEIGHT = "example_weight"
-"""The column of the weights. It is absent if all examples have the same."""
-
 Collate = Callable[[list[dict[str, Any]]], dict[str, Any]]
-
-
-def weights_of(chats: "Sequence[Sequence[Message]]") -> list[dict[str, float]]:
-    """Return the weight column of each conversation, or empty columns if all weights are equal."""
-    weights = [chat.weight if isinstance(chat, Chat) else 1.0 for chat in chats]
-    return [{WEIGHT: weight} for weight in weights] if len(set(weights)) > 1 else [{}] * len(weights)
 
 
 class WeightedTrainer(SFTTrainer):  # type: ignore[misc]

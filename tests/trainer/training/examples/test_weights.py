@@ -14,8 +14,9 @@ from trainer.ift.options import IFTOptions
 from trainer.ift.trainer import IFTTrainer, train_ift
 from trainer.sft.options import SFTOptions
 from trainer.sft.train import train_sft
-from trainer.training.examples.turns import example_of
-from trainer.training.examples.weights import WeightedTrainer, weights_of
+from trainer.training.examples.gathering import PREPARED, gather
+from trainer.training.examples.turns import example_of, examples_of
+from trainer.training.examples.weights import WeightedTrainer
 
 TURNS = [
     [{"role": "user", "content": f"say {n}"}, {"role": "assistant", "content": f"point {n} " * (1 + 2 * n)}]
@@ -27,15 +28,15 @@ SHAPE: dict[str, Any] = {"batch_size": 4, "learning_rate": 1e-3}
 
 def gradients(parent: Path, out: Path, chats: Any, options: Any = None) -> tuple[float, list[Any]]:
     """Return the loss of all chats in one batch, and the gradient of each weight."""
-    from datasets import Dataset
     from trl import SFTConfig
 
     from trainer.training.fit import load_policy, trainer_settings
 
     model, tokenizer = load_policy(parent)
-    rows = [example_of(chat, tokenizer, "all") | extra for chat, extra in zip(chats, weights_of(chats), strict=True)]
-    settings = trainer_settings(SFTOptions(batch_size=4, micro_batch_size=4), out, 0)
-    shared = {"args": SFTConfig(**settings), "train_dataset": Dataset.from_list(rows), "processing_class": tokenizer}
+    shape = SFTOptions(batch_size=4, micro_batch_size=4)
+    data = gather(tokenizer, examples_of(chats, tokenizer, "all"), shape, out / "model", 0, "SFT").learnt
+    args = SFTConfig(**trainer_settings(shape, out, 0), dataset_kwargs=PREPARED)
+    shared = {"args": args, "train_dataset": data, "processing_class": tokenizer}
     trainer = IFTTrainer(model, options=options, **shared) if options else WeightedTrainer(model, **shared)
     loss = trainer.compute_loss(model, next(iter(trainer.get_train_dataloader())))
     loss.backward()
