@@ -16,7 +16,7 @@ from trainer.runs.integrity import check_hashes
 from trainer.runs.ledger import LedgerLine
 from trainer.training.lora.folder import relinked
 
-NOT_TAKEN = shutil.ignore_patterns("metrics.json", "checkpoints", "*.state", "*.tmp")
+NOT_TAKEN = shutil.ignore_patterns("metrics.json", "checkpoints", "*.state", "*.examples", "*.tmp")
 """The iterations are measured anew, because the held-out prompts and the judge may be others."""
 
 

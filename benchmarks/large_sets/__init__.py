@@ -1,0 +1,1 @@
+"""Memory of trainings on files of two sizes."""
