@@ -9,7 +9,6 @@ from accelerate.utils import gather_object
 from transformers import Trainer, TrainerCallback
 
 from console.errors import TrainingError
-from trainer.training.lengths import NOT_A_TARGET
 
 SHOWN_EXAMPLES = 4
 SHOWN_CHARS = 60
@@ -87,7 +86,9 @@ def _names(trainer: Trainer, inputs: Any) -> Iterator[str]:
         if position is None:
             yield repr(trainer.processing_class.decode(tokens, skip_special_tokens=True)[:SHOWN_CHARS])
             continue
-        prompt, answer = _texts(data[position], trainer.processing_class)
+        example = data[position]
+        answer_field = "chosen" if "chosen" in example else "completion"
+        prompt, answer = _opening(example.get("prompt")), _opening(example.get(answer_field))
         yield f"example {position + 1} of {len(data)} ({prompt!r} -> {answer!r})"
 
 
@@ -100,18 +101,6 @@ def _rows(inputs: Any) -> list[list[int]]:
     # packed into one row, in which the positions of each example begin at 0
     starts = [place for place, position in enumerate(inputs["position_ids"][0].tolist()) if position == 0]
     return [rows[0][start:end] for start, end in zip(starts, [*starts[1:], None], strict=True)]
-
-
-def _texts(example: dict[str, Any], tokenizer: Any) -> tuple[str, str]:
-    """Return the beginnings of the prompt and the answer of an example."""
-    if "labels" not in example:
-        return _opening(example.get("prompt")), _opening(example.get("chosen" if "chosen" in example else "completion"))
-    learnt = [label for label in example["labels"] if label != NOT_A_TARGET]
-    n_before = next((place for place, label in enumerate(example["labels"]) if label != NOT_A_TARGET), 0)
-    prompt, answer = (
-        tokenizer.decode(ids, skip_special_tokens=True) for ids in (example["input_ids"][:n_before], learnt)
-    )
-    return _opening(" ".join(prompt.split())[-SHOWN_CHARS:]), _opening(answer)
 
 
 def _tokens(examples: Any) -> Iterator[list[int]]:

@@ -19,20 +19,25 @@ if TYPE_CHECKING:
     from records import Message
     from trainer.training.options import LossOn
 
+SHOWN_CHARS = 200
+"""The beginning of a text that is kept beside its tokens."""
+
 
 def example_of(
     chat: "Sequence[Message]", tokenizer: "PreTrainedTokenizerBase", loss_on: "LossOn", number: int = 1
 ) -> dict[str, Any]:
-    """Return a conversation as tokens and labels. The learnt tokens are those of the assistant's last turn or of all.
+    """Return a conversation as tokens, labels of the learnt ones, and the beginnings of its prompt and answer.
 
     Raises InputError, which names the conversation by its `number`, if the loss is on all turns and the chat template
     writes an earlier turn differently when another one follows.
     """
     texts = safe_example(tokenizer, chat[:-1], completion=chat[-1:])
+    # by these a bad example is named
+    shown = {name: turns[-1]["content"][:SHOWN_CHARS] if turns else "" for name, turns in texts.items()}
     if loss_on == "last":
-        return _completed(texts["prompt"], texts["completion"], tokenizer)
+        return shown | _completed(texts["prompt"], texts["completion"], tokenizer)
     unlearnt = chat.unlearnt if isinstance(chat, Chat) else frozenset()
-    return _labelled(safe_messages(tokenizer, chat), unlearnt, tokenizer, number)
+    return shown | _labelled(safe_messages(tokenizer, chat), unlearnt, tokenizer, number)
 
 
 def examples_of(
