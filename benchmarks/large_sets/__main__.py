@@ -1,6 +1,6 @@
 """Memory of SFT on files of different sizes, which must not grow with the file.
 
-python -m benchmarks.large_sets                        files of 64 and 256 MB, minutes
+python -m benchmarks.large_sets                        files of 12 and 48 MB, minutes
 python -m benchmarks.large_sets --megabytes 250 1000   larger ones, an hour
 
 Each file is learnt by a process of its own: python -m trainer.sft with a tiny random model and the packaged model's
@@ -42,7 +42,7 @@ TEXT = Path(__file__).parents[2] / "docs" / "train.md"
 class Config:
     """The benchmark's settings."""
 
-    megabytes: tuple[int, ...] = (64, 256)
+    megabytes: tuple[int, ...] = (12, 48)
     """The sizes of the files."""
     model: str = "smollm2"
     """The model whose tokenizer is used."""
