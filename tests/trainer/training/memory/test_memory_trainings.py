@@ -9,10 +9,8 @@ import torch
 
 from console.errors import InputError, TrainingError
 from records import Pair, Prompt
-from records.rows import messages_of
+from records.rows import Chat, messages_of
 from trainer.sft.options import SFTOptions
-
-WEIGHT = "example_weight"
 
 CHATS = [[*messages_of(f"say {n}"), {"role": "assistant", "content": f"point {n} " * (n % 4 + 1)}] for n in range(8)]
 PAIRS = [
@@ -192,9 +190,7 @@ def test_packed_rows_learn_what_padded_ones_do(
     from trainer.training.outcome import report_of
 
     if weighted:
-        monkeypatch.setattr(
-            "trainer.sft.train.weights_of", lambda chats: [{WEIGHT: 1.0 + n} for n in range(len(chats))]
-        )
+        monkeypatch.setattr(f"{__name__}.CHATS", [Chat(chat, 1.0 + n) for n, chat in enumerate(CHATS)])
     settings = {"learning_rate": 1e-3, "epochs": 2, "attn": attn}
     padded, packed = (sft(tiny_model, tmp_path / str(on), packing=on, **settings) for on in (False, True))
     assert report_of(packed).loss == pytest.approx(report_of(padded).loss, abs=1e-5)
