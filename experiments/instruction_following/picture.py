@@ -27,7 +27,12 @@ def draw(results: Sequence[ArmResult]) -> bytes:
     """Return the picture as PNG."""
     done = {result.arm for result in results}
     groups = {title: [arm for arm in arms if arm in done] for title, arms in GROUPS.items()}
-    groups = {title: arms for title, arms in groups.items() if arms}
+    # CHECKED and OWN stand in both, for comparison, and alone they are one picture.
+    groups = {
+        title: arms
+        for number, (title, arms) in enumerate(groups.items())
+        if arms and (not number or {*arms} - {CHECKED, OWN})
+    }
     figure = Figure(figsize=(SIZE_IN[0], SIZE_IN[1] / 2 * len(groups)), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(groups), 2, squeeze=False, sharex=True)
