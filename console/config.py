@@ -93,7 +93,7 @@ def _elsewhere(key: str, places: dict[str, list[str]]) -> str | None:
     """Return in words the right section of a misplaced key, or None if there is no such key."""
     name = key.replace("-", "_")
     sections = [f"under [{place}]" if place else "above the first [section]" for place in places.get(name, [])]
-    return f"; '{name}' is written {' or '.join(sections[:3])}" if sections else None
+    return f"; '{name}' is written {' or '.join(sections[:4])}" if sections else None
 
 
 def _nearest(key: str, section: object, places: dict[str, list[str]]) -> str:

@@ -4,10 +4,12 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from console.errors import UnreachableError
 from console.output import tell, tell_json, tell_text
 from console.progress import say
 from console.table import WIDTH, Cell, print_table, screen_width
@@ -127,8 +129,9 @@ def print_plan(run: Run, config: Config) -> None:
     if trainings and not config.json:
         tell("", *trainings)
     if options.gpus or options.measure:
-        base = resolve_model(model, config.engine.run)
-        say(told(disk_use(model_size(options.size or base), base, works, config), run.folder, config))
+        with suppress(UnreachableError):  # whose type of numbers is not known; a warning has said it already
+            base = resolve_model(model, config.engine.run)
+            say(told(disk_use(model_size(options.size or base), base, works, config), run.folder, config))
     if options.gpus and (problem := too_large(stages, options)):
         say(problem)
 

@@ -11,7 +11,7 @@ from records import Pair, text_of
 from records.fields.messages import text_of_completion
 from trainer.reward_model.columns import MARGIN, VIEWS, WEIGHT
 from trainer.reward_model.views import ViewPair
-from trainer.training.examples.validation import held_out_places, prompt_key
+from trainer.training.examples.held_out import held_out_places, prompt_key
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

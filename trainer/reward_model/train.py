@@ -22,7 +22,7 @@ from trainer.reward_model.trainer import JointRewardTrainer
 from trainer.reward_model.views import ViewPair
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.examples.gathering import split
-from trainer.training.examples.validation import prompt_key
+from trainer.training.examples.held_out import prompt_key
 from trainer.training.fit import fit, trainer_settings
 from trainer.training.lengths import Lengths, n_cut_off
 from trainer.training.lora.adapter import load_base, with_adapter

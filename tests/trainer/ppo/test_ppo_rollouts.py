@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from trainer.ppo.trainer import NOT_THE_TRAINING, checkpoints_of, train_ppo
 from trainer.rlp.checks import check
 from trainer.rlp.recipe import Config
 from trainer.training.checkpoints import checkpoints_in
+from trainer.training.memory.options import MemoryOptions
 
 VLLM = replace(SMALL, rollout_engine="vllm", steps=3, save_every_n_steps=1)
 LENGTHS = source(lambda text: float(len(text)))
@@ -88,7 +89,8 @@ def test_a_policy_learns_from_the_very_tokens_that_another_engine_drew(
 def test_the_usual_engine_leaves_the_identity_of_a_training_as_it_was_before_there_was_a_choice(
     nine: Path, tmp_path: Path
 ) -> None:
-    later = (*NOT_THE_TRAINING, "rollout_engine", "lora", "report_to")
+    memory = [setting.name for setting in fields(MemoryOptions)]
+    later = (*NOT_THE_TRAINING, "rollout_engine", "lora", "report_to", *memory)
     old = {name: value for name, value in asdict(SMALL).items() if name not in later}
     key = content_key("ppo", model_digest(nine), "test", "", old, 0, [(PROMPTS[0].prompt, PROMPTS[0].system)])
     for number, engine in enumerate(("auto", "transformers")):

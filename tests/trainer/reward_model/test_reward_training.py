@@ -256,7 +256,7 @@ def test_pairs_of_a_prompt_are_on_one_side_whatever_their_order() -> None:
     assert {one.prompt_id for one in held_out_split(pairs[::-1], 0.25, 0)[1]} == names[1]
     assert any({one.prompt_id for one in held_out_split(pairs, 0.25, seed)[1]} != names[1] for seed in (1, 2, 3))
     assert held_out_split(pairs, 0, 0) == (pairs, [])
-    with pytest.raises(InputError, match="1 prompts are too few"):
+    with pytest.raises(InputError, match="1 prompt: too few"):
         held_out_split([pair("Q", "a", "b"), pair(" q ", "c", "d")], 0.5, 0)
     with pytest.raises(InputError, match="--held-out-share must be in"):
         held_out_split(pairs, 1.0, 0)

@@ -119,8 +119,8 @@ def test_ppo_saves_as_its_parent_was_and_goes_on_in_float32(
     whole = ppo(low, tmp_path / "whole", 3)
     assert types(tmp_path / "whole") == {torch.bfloat16}
     kept = checkpoints_in(checkpoints_of(tmp_path / "whole"))
-    assert all(types(folder) == {torch.bfloat16} for folder in kept) and (kept[-1] / "float32.safetensors").exists()
-    assert not (kept[0] / "float32.safetensors").exists()  # only the last one is gone on from
+    assert all(types(folder) == {torch.bfloat16} for folder in kept)
+    assert not any((folder / "float32.safetensors").exists() for folder in kept), "nothing goes on from a finished one"
 
     import trainer.ppo.trainer as module
 
@@ -136,6 +136,9 @@ def test_ppo_saves_as_its_parent_was_and_goes_on_in_float32(
         patch.setattr(module._Trainer, "step", stopping)
         with pytest.raises(KeyboardInterrupt):
             ppo(low, tmp_path / "stopped", 3)
+    *old, last = checkpoints_in(checkpoints_of(tmp_path / "stopped"))
+    assert (last / "float32.safetensors").exists()
+    assert not any((folder / "float32.safetensors").exists() for folder in old)  # only the last one is gone on from
     assert ppo(low, tmp_path / "stopped", 3) == whole
 
 

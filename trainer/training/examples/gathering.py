@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from console.progress import say
+from trainer.training.examples.held_out import SHARE_FLAG, held_out_places, prompt_key
 from trainer.training.examples.on_disk import on_disk
-from trainer.training.examples.validation import SHARE_FLAG, held_out_places, prompt_key
 from trainer.training.lengths import fitting
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from console.errors import InputError
 from engines.chat.template import encoded, rendered, safe_messages
 from records.rows import Chat
 from trainer.training.examples.gathering import WEIGHT
-from trainer.training.examples.validation import opening_of
+from trainer.training.examples.held_out import opening_of
 from trainer.training.fit import safe_example
 from trainer.training.lengths import NOT_A_TARGET
 

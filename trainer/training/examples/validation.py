@@ -1,61 +1,23 @@
-"""Holds out a share of the prompts, and keeps the model of the step with the lowest loss on them.
+"""Keeps the model of the step with the lowest loss on the prompts that are held out.
 
 transformers does the work: it measures, saves each model that is the best so far, stops, and loads the best at the end.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
 
-from console.errors import InputError, TrainingError
+from console.errors import TrainingError
 from console.progress import say
-from records.keys import content_key
-from records.rows import text_of
 from trainer.training.memory.float32 import KEPT
 from trainer.training.options import TrainingOptions, ValidatedOptions
 
 if TYPE_CHECKING:
-    from records import Message
+    pass
 
-SHARE_FLAG = "--validation-share"
 TENTH = 0.1
 """transformers takes a number of steps under 1 for a share of the training."""
 LOSS = "eval_loss"
-
-
-def prompt_key(prompt: "str | Sequence[Message]") -> str:
-    """Return a key that prompts share which differ only in spaces and in upper and lower case."""
-    text = prompt if isinstance(prompt, str) else text_of(list(prompt))
-    return content_key(" ".join(text.split()).casefold())
-
-
-def opening_of(chat: "Sequence[Message]") -> "Sequence[Message]":
-    """Return a conversation up to the first request: rows that share it are one prompt, wherever they part."""
-    first = next((place for place, turn in enumerate(chat) if turn["role"] == "user"), 0)
-    return chat[: first + 1]
-
-
-def held_out_places(keys: Sequence[str], share: float, seed: int, flag: str) -> tuple[list[int], list[int]]:
-    """Return the places of the rows to train on and of those that are held out, by the keys of the rows' prompts.
-
-    All rows of a prompt are on the same side. It depends on the prompt's key, the seed and the other prompts, not on
-    the order of the file. Raises InputError, which names `flag`, for a share outside [0, 1) or if a side has no prompt.
-    """
-    if not 0 <= share < 1:
-        raise InputError(f"{flag} must be in [0, 1), not {share:g}")
-    if share == 0:
-        return list(range(len(keys))), []
-    # ranked by a hash, so that the order of the file does not matter
-    prompts = sorted(set(keys), key=lambda key: content_key(flag, seed, key))
-    n_held_out = max(1, round(share * len(prompts)))
-    if n_held_out >= len(prompts):
-        raise InputError(f"{len(prompts)} prompts are too few to hold some out; give more, or {flag} 0")
-    held_out = set(prompts[:n_held_out])
-    sides: tuple[list[int], list[int]] = ([], [])
-    for place, key in enumerate(keys):
-        sides[key in held_out].append(place)
-    return sides
 
 
 def validation_settings(options: TrainingOptions) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from trainer.reward_model.train import train_reward_model
 from trainer.sft.options import SFTOptions
 from trainer.sft.train import train_sft
 from trainer.training.examples import validation
-from trainer.training.examples.validation import SHARE_FLAG, held_out_places, opening_of, prompt_key
+from trainer.training.examples.held_out import SHARE_FLAG, held_out_places, opening_of, prompt_key
 from trainer.training.memory.float32 import WEIGHT
 from trainer.training.options import LoraOptions, check_options, check_validation
 from trainer.training.outcome import Trained, table_row, work_of
@@ -192,5 +192,5 @@ def test_sharded_weights_are_not_validated() -> None:
 
 
 def test_a_single_prompt_cannot_be_held_out(tiny_model: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="1 prompts are too few to hold some out; give more, or --validation-share 0"):
+    with pytest.raises(InputError, match="1 prompt: too few to hold some out; give more, or --validation-share 0"):
         train_sft(tiny_model, tmp_path / "a", CHATS[:1] * 3, SFTOptions(validation_share=0.5), 0)
