@@ -201,13 +201,30 @@ def test_packed_rows_learn_what_padded_ones_do(
     assert float(moved(tiny_model, packed).abs().max()) > 1e-3
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_model_whose_packed_examples_see_each_other_is_refused(
-    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dtype: str, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("transformers.masking_utils.find_packed_sequence_indices", lambda positions: None)
     with pytest.raises(InputError, match="the examples of a row see each other in LlamaForCausalLM with sdpa"):
-        sft(tiny_model, tmp_path / "model", packing=True)
+        sft(tiny_model, tmp_path / "model", packing=True, dtype=dtype)
     assert not (tmp_path / "model").exists()
+
+
+def test_a_row_that_is_rounded_unlike_an_example_alone_is_not_refused(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainer.sft import packing
+
+    computed = packing._logprobs
+
+    def rounded(trainer: Any, batch: dict[str, Any]) -> torch.Tensor:
+        logprobs = computed(trainer, batch)
+        return logprobs + 0.1 * len(logprobs)  # kernels round a longer row in another way
+
+    monkeypatch.setattr(packing, "_logprobs", rounded)
+    sft(tiny_model, tmp_path / "model", packing=True, dtype="bfloat16", learning_rate=1e-3, epochs=1)
+    assert (tmp_path / "model").exists()
 
 
 def test_a_loss_that_is_not_a_number_names_the_examples_of_a_packed_row(tiny_model: Path, tmp_path: Path) -> None:
