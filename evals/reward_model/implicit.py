@@ -14,7 +14,7 @@ from console.errors import InputError
 from engines.chat.turn_end import turn_end
 from engines.likelihood import TokenLogprobs, answer_tokens, token_logprobs
 from engines.local.waiting import LocalEngine, local_engine
-from engines.models import resolve_model
+from engines.models import check_model, resolve_model
 from engines.options import EngineOptions, check_engine, is_served, pinned
 from engines.reward_model import EMPTY, Reward
 from evals.reward_model.options import NO_REFERENCE, ImplicitOptions
@@ -107,6 +107,8 @@ def with_run(options: EngineOptions) -> EngineOptions:
 
 def check_implicit(policy: EngineOptions, implicit: ImplicitOptions) -> None:
     """Raise InputError if the policy or the reference model is missing or is no model in this process."""
+    if not policy.model.strip():
+        raise InputError(f"--judge {PREFIX} needs a model, as in {PREFIX}iter2")
     if implicit.reference is None:
         raise InputError(
             f"--judge {PREFIX}{policy.model}: name the model that DPO started from with --reference, or give "
@@ -117,6 +119,19 @@ def check_implicit(policy: EngineOptions, implicit: ImplicitOptions) -> None:
     for name in (policy.model, implicit.reference):
         if name != NO_REFERENCE:
             check_engine(replace(policy, model=name))
+    if _is_same(policy, implicit.reference):
+        raise InputError(
+            f"--judge {PREFIX}{policy.model} --reference {implicit.reference}: these are the same model, so that each "
+            "reward would be 0: name the model that DPO started from"
+        )
+
+
+def _is_same(policy: EngineOptions, reference: str) -> bool:
+    """Return whether both names are of one model. Whether those of the hub are is not known if it cannot be reached."""
+    if reference == NO_REFERENCE:
+        return False
+    first, second = (check_model(name, policy.run) for name in (policy.model, reference))
+    return first is not None and second is not None and first.samefile(second)
 
 
 def open_implicit(policy: EngineOptions, implicit: ImplicitOptions) -> ImplicitRewardModel:

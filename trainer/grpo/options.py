@@ -1,5 +1,6 @@
 """The settings of GRPO and RLOO, and their checks before anything is loaded."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,25 +47,29 @@ class GRPOOptions(TrainingOptions):
         return self.batch_size // self.group_size
 
 
-def check_grpo(options: GRPOOptions, n_prompts: int) -> None:
+@dataclass(frozen=True)
+class GRPOFlags:
+    """The names of the flags in errors, without their dashes. The defaults are those of trainer.grpo."""
+
+    within: str = ""
+    """What the flags of the training begin with."""
+    group_size: str = "group-size"
+    response_length: str = "response-length"
+    more_prompts: str = "give more prompts"
+
+
+OWN_FLAGS = GRPOFlags()
+
+
+def check_grpo(options: GRPOOptions, n_prompts: int, flags: GRPOFlags = OWN_FLAGS) -> None:
     """Raise InputError if a setting is out of range or the batches do not divide, EngineError if there is no vLLM."""
-    check_options(options)
+    check_options(options, flags.within)
+    _check_groups(options, n_prompts, flags)
     processes = n_processes()
-    if options.batch_size % (options.group_size * processes):
-        times = f" times {processes} processes" if processes > 1 else ""
-        raise InputError(
-            f"batch_size ({options.batch_size}) must be a multiple of group_size ({options.group_size}){times}, "
-            "because a step learns from whole groups of answers to a prompt"
-        )
     if options.response_length >= options.max_length:
         raise InputError(
-            f"response_length ({options.response_length}) must be below max_length ({options.max_length}), "
-            "which counts the prompt too"
-        )
-    if n_prompts < options.prompts_per_step:
-        raise InputError(
-            f"a step needs {options.prompts_per_step} prompts (batch_size over group_size), and there are {n_prompts}: "
-            "lower batch_size, or give more prompts"
+            f"--{flags.response_length} ({options.response_length}) must be below --{flags.within}max-length "
+            f"({options.max_length}), which counts the prompt too"
         )
     if is_sharded():
         raise InputError("trainer.grpo generates with the weights that it trains, so each process needs them all")
@@ -74,3 +79,21 @@ def check_grpo(options: GRPOOptions, n_prompts: int) -> None:
         check_installed()
         if processes > 1:
             raise InputError("--rollout-engine vllm works only if one process trains: train in one, or leave it out")
+
+
+def _check_groups(options: GRPOOptions, n_prompts: int, flags: GRPOFlags) -> None:
+    """Raise InputError if a step has no whole groups, or there are too few prompts for one."""
+    processes, batch, group = n_processes(), f"--{flags.within}batch-size", f"--{flags.group_size}"
+    if options.batch_size % (options.group_size * processes):
+        times = f" times {processes} processes" if processes > 1 else ""
+        unit = math.lcm(options.group_size, options.micro_batch_size) * processes
+        raise InputError(
+            f"{batch} ({options.batch_size}) must be a multiple of {group} ({options.group_size}){times}, because a "
+            "step learns from whole groups of answers to a prompt; try "
+            f"{batch} {max(options.batch_size // unit, 1) * unit}"
+        )
+    if n_prompts < options.prompts_per_step:
+        raise InputError(
+            f"a step needs {options.prompts_per_step} prompts ({batch} over {group}), and there are {n_prompts}: "
+            f"lower {batch}, or {flags.more_prompts}"
+        )

@@ -18,7 +18,7 @@ from records.files import check_sources
 from records.runs import ITERATION
 from trainer.dpo.options import DPOOptions
 from trainer.early_stop.options import EarlyStopOptions
-from trainer.grpo.options import GRPOOptions, check_grpo
+from trainer.grpo.options import GRPOFlags, GRPOOptions, check_grpo
 from trainer.monitors.gates import PAIRS_RIGHT, Gates, check_gate_names
 from trainer.monitors.monitors import MonitorOptions
 from trainer.pairs.options import MetaOptions, PairOptions, check_pair_options
@@ -28,6 +28,7 @@ from trainer.training.launch import LaunchOptions, check_launch
 from trainer.training.options import LoraOptions, OptionsT, check_options, with_lora, with_template
 
 PARENT = "parent"
+GRPO_FLAGS = GRPOFlags("grpo.", "candidates.n", "candidates.max-new-tokens", "raise --candidates.prompts")
 """The name of the model that wrote a round's answers, as the judge of them."""
 
 
@@ -219,12 +220,12 @@ def check(config: Config) -> None:
     check_trained(config.engine)
     check_gate_names(config.gates)
     check_pair_options(config.pairs)
-    trainings = [as_trained(config.sft, config), as_trained(config.dpo, config)]
+    trainings = {"sft.": as_trained(config.sft, config), "dpo.": as_trained(config.dpo, config)}
     if config.launch is not None:
         check_launch(config.launch, trainings)
     else:
-        for training in trainings:
-            check_options(training)
+        for within, training in trainings.items():
+            check_options(training, within)
     _check_round(config)
     if config.round.learn == "grpo":
         _check_grpo_round(config)
@@ -299,7 +300,7 @@ def _check_grpo_round(config: Config) -> None:
         raise InputError("--round.learn grpo asks one judge while it trains: name it with --judge.engine.model")
     if config.candidates.temperature == 0:
         raise InputError("--candidates.temperature 0: the answers of a group would be equal, so give one above 0")
-    check_grpo(as_grpo(config), config.candidates.prompts)
+    check_grpo(as_grpo(config), config.candidates.prompts, GRPO_FLAGS)
 
 
 def _say_copies(config: Config) -> None:

@@ -35,8 +35,8 @@ def _check_annotator(options: AnnotatorOptions) -> None:
 
 
 def _check_trainings(config: Config) -> None:
-    for training in (config.sft, config.reward):
-        check_options(with_template(with_lora(training, config.lora), config.engine.chat_template_kwargs))
+    for within, training in (("sft.", config.sft), ("reward.", config.reward)):
+        check_options(with_template(with_lora(training, config.lora), config.engine.chat_template_kwargs), within)
     check_ppo(with_lora(config.ppo, config.lora), n_processes=1)
     if config.reward.margins:
         raise InputError("--reward.margins needs a margin for every pair, which an annotator's label does not have")

@@ -80,7 +80,8 @@ def overviews(folders: list[Path]) -> Iterator[Overview]:
     """
     for folder in folders:
         if not folder.is_dir():
-            raise InputError(f"{folder}: no such folder; name a run, or a folder of runs")
+            what = "a file" if folder.exists() else "no such folder"
+            raise InputError(f"{folder}: {what}; name a run, or a folder of runs")
         if is_run(folder):
             yield overview(folder)
             continue

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from console.errors import InputError, TrainingError
 from console.progress import say
 from console.ranges import Count
 from console.reading import read_text
+from trainer.training.memory.options import check_memory
 from trainer.training.options import LoraOptions, TrainingOptions, check_batch, check_lora, check_validation
 
 END_S = 30.0
@@ -90,8 +91,11 @@ def _lora_flags(options: LoraOptions) -> list[str]:
     return flags
 
 
-def check_launch(options: LaunchOptions, trainings: Sequence[TrainingOptions]) -> None:
-    """Raise InputError if accelerate's file does not suit `trainings`, before anything expensive runs."""
+def check_launch(options: LaunchOptions, trainings: Mapping[str, TrainingOptions]) -> None:
+    """Raise InputError if accelerate's file does not suit `trainings`, before anything expensive runs.
+
+    They are named by what their flags begin with, such as `sft.`.
+    """
     try:
         settings = yaml.safe_load(read_text(options.accelerate))
         kind, number = settings["distributed_type"], options.processes or int(settings["num_processes"])
@@ -108,10 +112,12 @@ def check_launch(options: LaunchOptions, trainings: Sequence[TrainingOptions]) -
             f"{options.accelerate}: accelerate would start one process for distributed_type {kind}, not {number}; "
             "use MULTI_GPU, also without a GPU"
         )
-    for training in trainings:
-        check_batch(training, number)
-        check_lora(training.lora, is_sharded=kind == "FSDP")
-        check_validation(training, is_sharded=kind == "FSDP")
+    is_sharded = kind == "FSDP"
+    for within, training in trainings.items():
+        check_batch(training, number, within)
+        check_lora(training.lora, is_sharded=is_sharded)
+        check_memory(training, is_sharded=is_sharded, adapted=training.lora.r > 0, within=within)
+        check_validation(training, is_sharded=is_sharded, within=within)
 
 
 def _passed_on(lines: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """A policy as a judge, by the reward that DPO trained it on."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,9 @@ def test_the_reward_is_betas_share_of_the_log_ratio_over_the_answers_tokens_and_
         assert reward.value == pytest.approx(expected, abs=1e-4)
 
 
-def test_a_policy_has_no_reward_against_itself(models: tuple[Path, Path]) -> None:
-    model = open_implicit(EngineOptions(model=str(models[0])), ImplicitOptions(str(models[0])))
+def test_a_policy_has_no_reward_against_its_copy(models: tuple[Path, Path], tmp_path: Path) -> None:
+    copy = shutil.copytree(models[0], tmp_path / "copy")
+    model = open_implicit(EngineOptions(model=str(models[0])), ImplicitOptions(str(copy)))
     assert [reward.value for reward in model.rewards([PROMPT] * 3, ANSWERS)] == [0, 0, 0]
 
 
@@ -148,6 +150,10 @@ def test_a_dry_run_loads_nothing_and_says_what_it_is(
     ("words", "reason"),
     [
         (["--judge", "dpo:POLICY"], "name the model that DPO started from with --reference"),
+        (["--judge", "dpo: ", "--reference", "none"], "--judge dpo: needs a model, as in dpo:iter2"),
+        (["--judge", "dpo:", "--reference", "none"], "dpo: needs a model"),
+        (["--judge", "dpo:POLICY", "--reference", "POLICY"], "the same model, so that each reward would be 0"),
+        (["--judge", "dpo:POLICY", "--reference", "POLICY/../policy"], "the same model"),
         (["--judge", "dpo:POLICY", "--reference", "nowhere"], "no model 'nowhere'"),
         (["--judge", "dpo:nowhere", "--reference", "none"], "no model 'nowhere'"),
         (["--judge", "dpo:a@http://x/v1", "--reference", "none"], "implicit rewards go with --engine transformers"),

@@ -318,10 +318,10 @@ def test_the_command_prints_one_row_and_saves_the_model_whole(nine: Path, capsys
         (("--reward-model", "nowhere"), "nowhere: no such folder"),
         (("--reward-model", "nine"), "not a reward model"),
         (("--reward", "rewarding:no"), "has no function 'no'"),
-        (("--reward", "rewarding:words", "--group-size", "3"), r"multiple of group_size \(3\), because a step learns"),
+        (("--reward", "rewarding:words", "--group-size", "3"), r"multiple of --group-size \(3\), because a step"),
         (("--reward", "rewarding:words", "--batch-size", "32"), "a step needs 8 prompts .* and there are 4"),
-        (("--reward", "rewarding:words", "--micro-batch-size", "3"), "multiple of micro_batch_size"),
-        (("--reward", "rewarding:words", "--response-length", "16"), "must be below max_length"),
+        (("--reward", "rewarding:words", "--micro-batch-size", "3"), "multiple of --micro-batch-size"),
+        (("--reward", "rewarding:words", "--response-length", "16"), "must be below --max-length"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_before_anything_is_loaded(
@@ -338,7 +338,7 @@ def test_a_group_is_never_split_between_processes(nine: Path, monkeypatch: pytes
     save_prompts(nine)
     for module in ("trainer.grpo.options", "trainer.training.options"):
         monkeypatch.setattr(f"{module}.n_processes", lambda: 2)
-    with pytest.raises(InputError, match=r"batch_size \(4\) must be a multiple of group_size \(4\) times 2 processes"):
+    with pytest.raises(InputError, match=r"--batch-size \(4\) must be a multiple of --group-size \(4\) times 2 .* 8$"):
         grpo("--reward", "rewarding:words", "--batch-size", "4", "--micro-batch-size", "2")
 
 

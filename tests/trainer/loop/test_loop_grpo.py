@@ -23,6 +23,7 @@ from trainer.loop.plan.work import Lengths
 from trainer.loop.recipe import CandidateOptions, Config, RoundGRPOOptions, RoundOptions, as_grpo, check
 from trainer.monitors.gates import Gate
 from trainer.pairs.options import PairOptions
+from trainer.sft.options import SFTOptions
 from trainer.training.launch import LaunchOptions
 
 ROUNDS = """
@@ -115,8 +116,16 @@ def test_the_answers_of_a_round_are_those_of_the_candidates() -> None:
         ({"launch": LaunchOptions()}, r"leave out \[launch\]"),
         ({"panel": PanelOptions(judge=("parent", "iter1"))}, "asks one judge"),
         ({"candidates": replace(LEARNS.candidates, temperature=0.0)}, "the answers of a group would be equal"),
-        ({"grpo": RoundGRPOOptions(batch_size=6, micro_batch_size=2)}, r"must be a multiple of group_size \(4\)"),
-        ({"candidates": replace(LEARNS.candidates, prompts=1)}, "a step needs 2 prompts"),
+        (
+            {"grpo": RoundGRPOOptions(batch_size=10, micro_batch_size=2)},
+            r"^--grpo.batch-size \(10\) must be a multiple of --candidates.n \(4\), .*; try --grpo.batch-size 8$",
+        ),
+        ({"grpo": RoundGRPOOptions(batch_size=8, micro_batch_size=3)}, "multiple of --grpo.micro-batch-size"),
+        ({"sft": SFTOptions(optim="nope")}, "^--sft.optim nope: no such optimizer"),
+        (
+            {"candidates": replace(LEARNS.candidates, prompts=1)},
+            "a step needs 2 prompts .*: lower --grpo.batch-size, or raise --candidates.prompts",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_are_named(changed: dict[str, Any], named: str) -> None:

@@ -223,3 +223,6 @@ def test_without_runs_it_says_how_to_make_one(capsys: pytest.CaptureFixture[str]
     assert "there is no runs/ here; make a run with: python -m trainer.loop" in capsys.readouterr().err
     with pytest.raises(InputError, match="nowhere: no such folder; name a run"):
         main(parse(Config, ["nowhere"], "trainer.runs"))
+    Path("rows.jsonl").touch()
+    with pytest.raises(InputError, match="rows.jsonl: a file; name a run"):
+        main(parse(Config, ["rows.jsonl"], "trainer.runs"))

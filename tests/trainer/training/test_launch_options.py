@@ -27,7 +27,7 @@ def test_the_batch_is_that_of_all_processes(monkeypatch: pytest.MonkeyPatch, tmp
     settings = trainer_settings(options, tmp_path, 0)
     assert settings["gradient_accumulation_steps"] * settings["per_device_train_batch_size"] * 3 == 12
     monkeypatch.setenv("WORLD_SIZE", "4")
-    with pytest.raises(InputError, match=r"batch_size \(12\) must be a multiple of .* \(2\) times 4 processes"):
+    with pytest.raises(InputError, match=r"--batch-size \(12\) must be a multiple of --micro-batch-size \(2\) times 4"):
         check_options(options)
 
 
@@ -66,6 +66,7 @@ def test_a_sharded_model_of_low_precision_keeps_its_outputs_and_gradients_exact(
     ("changes", "options", "problem"),
     [
         ({}, SFTOptions(batch_size=6), "times 2 processes"),
+        ({}, SFTOptions(optim="nope"), "--sft.optim nope: no such optimizer"),
         ({"distributed_type": "MULTI_CPU"}, SFTOptions(), "would start one process"),
         ({"num_machines": 2}, SFTOptions(), "set num_machines to 1"),
         ({"num_processes": "many"}, SFTOptions(), "not a config file of accelerate"),
@@ -79,9 +80,9 @@ def test_a_launch_that_cannot_do_is_refused_before_anything_is_paid_for(
     rest = {"compute_environment": "LOCAL_MACHINE", "mixed_precision": "no", "use_cpu": False, "debug": False}
     path.write_text("".join(f"{name}: {json.dumps(value)}\n" for name, value in (settings | rest | changes).items()))
     with pytest.raises(InputError, match=problem):
-        check_launch(LaunchOptions(path), [options])
+        check_launch(LaunchOptions(path), {"sft.": options})
     with pytest.raises(InputError, match="(?i)no such file"):
-        check_launch(LaunchOptions(tmp_path / "none.yaml"), [])
+        check_launch(LaunchOptions(tmp_path / "none.yaml"), {})
 
 
 def test_a_launch_passes_on_the_words_and_the_error_but_not_the_launchers_report(

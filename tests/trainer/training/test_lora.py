@@ -358,7 +358,9 @@ def test_a_killed_training_of_adapters_goes_on_and_ends_with_the_same_bytes(
 @pytest.mark.parametrize(
     ("lora", "message"),
     [
-        (LoraOptions(alpha=8), "--lora.r is 0, which trains all weights"),
+        (LoraOptions(alpha=8), "--lora.alpha is about adapters, and --lora.r is 0, which trains all weights"),
+        (LoraOptions(merge=True), "or leave out --lora.merge$"),
+        (LoraOptions(quantize="4bit"), "--lora.quantize is about adapters"),
         (LoraOptions(r=4, target_modules=()), "names no layer; all-linear means every linear one"),
     ],
 )
@@ -397,7 +399,7 @@ def test_sharded_weights_have_no_adapters(tmp_path: Path) -> None:
     file = tmp_path / "fsdp.yaml"
     file.write_text("distributed_type: FSDP\nnum_processes: 2\n")
     with pytest.raises(InputError, match="adapters are trained on whole copies of the weights"):
-        check_launch(LaunchOptions(file), [SFTOptions(lora=LORA)])
+        check_launch(LaunchOptions(file), {"sft.": SFTOptions(lora=LORA)})
     with pytest.raises(InputError, match="adapters are trained on whole copies of the weights"):
         check_lora(LORA, is_sharded=True)
 
