@@ -15,7 +15,7 @@ from judges.options import JudgeOptions, PanelOptions
 from judges.tools.options import EvidenceOptions
 from judges.tools.options import check_options as check_evidence
 from records.files import check_sources
-from records.runs import ITERATION
+from records.runs import BEST, ITERATION, find_run
 from trainer.dpo.options import DPOOptions
 from trainer.early_stop.options import EarlyStopOptions
 from trainer.grpo.options import GRPOFlags, GRPOOptions, check_grpo
@@ -214,7 +214,7 @@ def check(config: Config) -> None:
     """Raise InputError if the settings do not fit together, before anything is loaded."""
     check_command(config)
     if taken_number(config) >= config.iterations:
-        raise InputError(f"--from-iteration {config.from_iteration}: nothing is left to make up to --iterations")
+        raise InputError(f"--from-iteration {config.from_iteration}: {_nothing_left(config)}")
     if not 0 <= config.eval.judge <= config.iterations:
         raise InputError(f"--eval.judge must name an iteration from 0 to {config.iterations}, not {config.eval.judge}")
     check_trained(config.engine)
@@ -237,9 +237,23 @@ def named_iteration(name: str) -> tuple[str, int]:
     """Return the run and the number that are named as in `demo/iter1`. Raises InputError for other names."""
     run, _, iteration = name.rpartition("/")
     match = ITERATION.fullmatch(iteration)
+    if run and iteration == BEST:
+        raise InputError(
+            f"--from-iteration {name}: a later figure may make another one the best, and a run keeps where it began: "
+            f"name the iteration, as in {run}/iter1"
+        )
     if not run or match is None or not int(match[1]):
         raise InputError(f"--from-iteration {name}: name a run and an iteration after iter0, as in demo/iter1")
     return run, int(match[1])
+
+
+def _nothing_left(config: Config) -> str:
+    """Return why no iteration would be made after the one to go on from: it is absent, or the last one wanted."""
+    source, number = find_run(named_iteration(config.from_iteration or "")[0]), taken_number(config)
+    if number not in source.done():
+        there = ", ".join(f"iter{done}" for done in sorted(source.done())) or "none"
+        return f"iter{number} is not in {source.ledger}. Finished: {there}"
+    return f"nothing is left to make up to --iterations {config.iterations}: raise it, or name an earlier one"
 
 
 def taken_number(config: Config) -> int:
