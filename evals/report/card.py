@@ -19,6 +19,8 @@ CHECKING, ALONE = ("arithmetic", "constraints"), ("share", "strict")
 """Tools that need no corpus, and the rules by which constraints alone give the score."""
 SEEDS = {"ift": "Example answers", "eft": "Example judgments", "prompts": "Prompts"}
 WAYS = {
+    "sft": "It was fine-tuned (SFT) on example answers and judgments, the first step of self-rewarding iterations "
+    "(Yuan et al., arXiv 2401.10020).",
     "grpo": "It was trained in iterations: the model answers prompts, a judge scores the answers, and GRPO or RLOO "
     "learns from the scores.",
     "loop": "It was trained by self-rewarding iterations (Yuan et al., arXiv 2401.10020): the model answers prompts, a "
@@ -47,7 +49,9 @@ def _parts(
 ) -> Iterable[str]:
     base, hub_name = base_of(facts), on_hub(facts, base_model)
     adapter = is_adapter(facts.run.folder / iteration / "model")
-    way = WAYS["grpo" if _learns_by_reward(facts) else "loop"] if facts.rlp is None else WAYS["rlp"]
+    way = WAYS[
+        "rlp" if facts.rlp else "sft" if iteration == "iter1" else "grpo" if _learns_by_reward(facts) else "loop"
+    ]
     data = ModelCardData(
         base_model=hub_name,
         base_model_relation=None if hub_name is None else "adapter" if adapter else "finetune",

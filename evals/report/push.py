@@ -47,14 +47,10 @@ class Upload:
 
 
 def upload_of(config: Config, facts: RunFacts, content: Content, licence: str | None) -> Upload:
-    """Return what --push uploads. Raises InputError if the model is not there, or others could not use it."""
+    """Return what --push uploads: the last iteration of `facts`. Raises InputError if others could not use it."""
     assert config.push is not None
-    iteration = pushed_iteration(config, facts)
+    iteration = facts.iterations[-1]
     model = facts.run.folder / iteration / "model"
-    if iteration == "iter0":
-        raise InputError("iter0 is the base model, which is not yours to upload: name another with --iteration")
-    if not is_model(model):
-        raise InputError(f"{model}: no model to upload; name another iteration with --iteration")
     files: dict[str, Path | str] = {
         str(path.relative_to(model)): path
         for path in sorted(model.rglob("*"))
@@ -68,7 +64,17 @@ def upload_of(config: Config, facts: RunFacts, content: Content, licence: str | 
 
 
 def pushed_iteration(config: Config, facts: RunFacts) -> str:
-    """Return the iteration that is uploaded, by default the last one. Raises InputError if there is no such one."""
+    """Return the iteration that is uploaded, by default the last one. Raises InputError if it has no model."""
+    iteration = _named(config, facts)
+    model = facts.run.folder / iteration / "model"
+    if iteration == "iter0":
+        raise InputError("iter0 is the base model, which is not yours to upload: name another with --iteration")
+    if not is_model(model):
+        raise InputError(f"{model}: no model to upload; name another iteration with --iteration")
+    return iteration
+
+
+def _named(config: Config, facts: RunFacts) -> str:
     iteration = config.iteration or facts.iterations[-1]
     if iteration == BEST:
         best = best_of_run(facts.run)
@@ -88,7 +94,8 @@ def licence_of(config: Config, facts: RunFacts, api: HfApi) -> str | None:
     try:
         card = api.model_info(base).card_data
     except Exception as error:  # a licence that cannot be asked for is told, and is no reason to stop
-        say(f"the licence of {base} is not known, because the hub did not say it: {_reason(error)}")
+        why = f"did not say it: {_reason(error)}" if isinstance(error, HfHubHTTPError) else "cannot be reached"
+        say(f"the licence of {base} is not known, because the hub {why}; --licence gives it")
         return None
     licence = card.get("license") if card is not None else None
     return licence if isinstance(licence, str) else None

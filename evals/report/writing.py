@@ -15,12 +15,12 @@ from console.table import print_table, screen_width
 from evals.report.card import base_of, card_of
 from evals.report.content import UNREADABLE, Content, content_of
 from evals.report.every_eval import every_eval_ever
-from evals.report.facts.run import RunFacts, read_run
+from evals.report.facts.run import RunFacts, read_run, up_to
 from evals.report.hub import eval_results
 from evals.report.markdown import markdown_of
 from evals.report.options import Config
 from evals.report.page import page_of
-from evals.report.push import check_push, licence_of, push, tell_upload, upload_of
+from evals.report.push import check_push, licence_of, push, pushed_iteration, tell_upload, upload_of
 from evals.report.tables.table import Table
 from records import write_atomic
 from records.names import folder_name
@@ -54,8 +54,10 @@ def write_report(config: Config) -> None:
     upload = None
     if config.push is not None:
         api = HfApi(library_name="judgeloop")
-        licence = licence_of(config, facts[-1], api)
-        upload = upload_of(config, facts[-1], content, licence)
+        pushed = up_to(facts[-1], pushed_iteration(config, facts[-1]))
+        licence = licence_of(config, pushed, api)
+        is_last = pushed.iterations == facts[-1].iterations
+        upload = upload_of(config, pushed, content if is_last else content_of([pushed], config.seed), licence)
         if config.dry_run:
             tell_upload(upload, as_json=config.json)
             return

@@ -1,7 +1,7 @@
 """Reads a run: its settings, its ledger, the figures of its iterations, their judgments and their benchmarks."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -72,6 +72,24 @@ def read_run(run: Run) -> RunFacts:
         rlp=_decoded(run.folder / "eval" / "evaluation.json", RlpFacts, problems),
         state="under way" if run.is_under_way else "finished" if run.is_finished else "stopped",
         problems=problems,
+    )
+
+
+def up_to(facts: RunFacts, iteration: str) -> RunFacts:
+    """Return what is known of a run without its iterations after the given one."""
+    later = set(facts.iterations[facts.iterations.index(iteration) + 1 :])
+    rlp = facts.rlp and msgspec.structs.replace(
+        facts.rlp,
+        policies=[policy for policy in facts.rlp.policies if policy.id not in later],
+        reward_models=[model for model in facts.rlp.reward_models if model.id not in later],
+    )
+    return replace(
+        facts,
+        ledger={name: line for name, line in facts.ledger.items() if name not in later},
+        held_out={name: figures for name, figures in facts.held_out.items() if name not in later},
+        judged={name: judged for name, judged in facts.judged.items() if name not in later},
+        benchmarks=[number for number in facts.benchmarks if number.model not in later],
+        rlp=rlp,
     )
 
 

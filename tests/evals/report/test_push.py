@@ -109,7 +109,23 @@ def test_an_earlier_iteration_has_its_own_headline(make_run: Make, hub: Hub) -> 
     report(*PUSH, "--iteration", "iter1")
     card = hub.files["README.md"].decode()
     assert "# demo, iter1" in card and "- iter1 does what is asked in" in card
-    assert "- iter2 from iter1" not in card
+    assert "iter2" not in card and "It was fine-tuned (SFT) on example answers" in card and "DPO" not in card
+
+
+def test_a_wrong_iteration_is_named_before_the_hub_is_asked(
+    make_run: Make, hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unreachable(_: str) -> Card:
+        raise httpx2.ConnectError("[Errno -2] Name or service not known")
+
+    save_model(make_run(), 2)
+    monkeypatch.setattr(hub, "model_info", unreachable)
+    with pytest.raises(InputError, match="--iteration iter9: runs/demo has iter0, iter1, iter2"):
+        report(*PUSH, "--iteration", "iter9", "--dry-run")
+    assert "licence" not in capsys.readouterr().err
+    report(*PUSH, "--dry-run")
+    told = capsys.readouterr().err
+    assert "because the hub cannot be reached; --licence gives it" in told and "Errno" not in told
 
 
 def test_an_adapter_names_its_base_on_the_hub(make_run: Make, hub: Hub) -> None:
