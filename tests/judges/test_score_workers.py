@@ -159,7 +159,7 @@ def test_tasks_of_an_array_share_the_shards_and_a_killed_one_leaves_nothing_undo
     def all_answered_are_stored() -> bool:
         if server.under_way < 2:
             return False
-        open_rows = sum(len(path.read_text().splitlines()) for path in Path().glob("s/work/*/rows.jsonl"))
+        open_rows = sum(len(path.read_text().splitlines()) for path in Path("s").glob("work/*/rows.jsonl"))
         stored = 4 * len(list(Path().glob("s/done/*"))) + open_rows
         return stored == len(server.asked) - len(whole) - 2
 

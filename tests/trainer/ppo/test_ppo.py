@@ -14,7 +14,7 @@ from console.errors import EngineError, InputError, JudgeError, TrainingError
 from engines.options import EngineOptions
 from records import Prompt, read_rows
 from tests.tiny import save_tiny_model
-from trainer.ppo.options import PPOOptions, adapted, check_ppo, learning_rate_at
+from trainer.ppo.options import PPOOptions
 from trainer.ppo.rewards import RewardSource, reward_function, reward_model
 from trainer.ppo.trainer import PPOStep, checkpoints_of, log_of, train_ppo
 from trainer.training.checkpoints import checkpoints_in, flaw_of
@@ -397,33 +397,3 @@ def test_a_judge_is_asked_once_about_an_answer(tmp_path: Path) -> None:
         assert first == [4.0, None, 4.0]
         assert len(engine.asked) == 2
         assert scored(rewards, ["ask", "ask"], ["two", "quokka"]) == [None, 4.0] and len(engine.asked) == 2
-
-
-def test_the_learning_rate_rises_and_falls_to_0() -> None:
-    options = PPOOptions(learning_rate=1.0, warmup_steps=4)
-    assert [learning_rate_at(options, step, 10) for step in (1, 4, 5, 10)] == pytest.approx([0.2, 0.8, 1.0, 1 / 6])
-    assert learning_rate_at(replace(options, schedule="constant"), 10, 10) == 1.0
-
-
-def test_an_adapted_price_follows_the_divergence() -> None:
-    options = PPOOptions(kl_target=6.0, kl_horizon=1000)
-    assert adapted(0.1, 6.6, 100, options) == pytest.approx(0.1 * (1 + 0.1 * 100 / 1000))
-    assert adapted(0.1, 60.0, 100, options) == pytest.approx(0.1 * 1.02), "at most a fifth of the error"
-    assert adapted(0.1, 0.0, 100, options) == pytest.approx(0.1 * 0.98)
-    assert adapted(0.1, 60.0, 100, PPOOptions()) == 0.1
-
-
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({"rollout_batch_size": 500}, "multiple of step_batch_size"),
-        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
-        ({"kl_coef": -1.0}, "kl_coef must be at least 0"),
-        ({"gamma": 1.5}, r"gamma must be in \[0, 1\]"),
-        ({"max_kl": math.nan}, "max_kl"),
-        ({"steps": 0}, "steps must be at least 1"),
-    ],
-)
-def test_settings_out_of_range_are_refused(changes: dict[str, Any], named: str) -> None:
-    with pytest.raises(InputError, match=named):
-        check_ppo(replace(PPOOptions(), **changes), 1)

@@ -1,4 +1,4 @@
-"""Adapters: their gradients, their folders, what is trained from them, and what is refused."""
+"""Adapters: their gradients, their folders, and what is trained from them."""
 
 import json
 import os
@@ -26,10 +26,9 @@ from trainer.dpo.train import train_dpo
 from trainer.sft.options import SFTOptions
 from trainer.sft.train import train_sft
 from trainer.training.checkpoints import Checkpoints
-from trainer.training.launch import LaunchOptions, check_launch, flags_of
 from trainer.training.lora.adapter import load_base, with_adapter
 from trainer.training.lora.folder import relinked
-from trainer.training.options import LoraOptions, check_lora
+from trainer.training.options import LoraOptions
 from trainer.training.outcome import Trained
 
 LORA = LoraOptions(r=4, alpha=8)
@@ -353,61 +352,3 @@ def test_a_killed_training_of_adapters_goes_on_and_ends_with_the_same_bytes(
     assert not list((tmp_path / "out").glob("*.bin"))
     for name in (SETTINGS, "adapter_model.safetensors"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("lora", "message"),
-    [
-        (LoraOptions(alpha=8), "--lora.alpha is about adapters, and --lora.r is 0, which trains all weights"),
-        (LoraOptions(merge=True), "or leave out --lora.merge$"),
-        (LoraOptions(quantize="4bit"), "--lora.quantize is about adapters"),
-        (LoraOptions(r=4, target_modules=()), "names no layer; all-linear means every linear one"),
-    ],
-)
-def test_settings_that_do_not_fit_together_are_refused(lora: LoraOptions, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        check_lora(lora)
-
-
-def test_four_bits_need_a_gpu_and_a_package(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainer.training.lora.adapter.find_spec", lambda name: None)
-    with monkeypatch.context() as patched, pytest.raises(InputError, match="needs the package bitsandbytes: pip ins"):
-        patched.setattr("trainer.training.lora.adapter.inference_dtype", lambda folder: "float32")
-        patched.setattr("torch.cuda.is_available", lambda: True)
-        load_base(tiny_model, LoraOptions(r=4, quantize="4bit"))
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(InputError, match="--lora.quantize 4bit needs a GPU, and there is none here; leave it out"):
-        load_base(tiny_model, LoraOptions(r=4, quantize="4bit"))
-
-
-@pytest.mark.parametrize("name", ["query", "lm_head", "norm"])
-def test_layers_that_the_model_has_not_are_refused_with_those_that_it_has(name: str, tiny_model: Path) -> None:
-    lora = LoraOptions(r=4, target_modules=("q_proj", name))
-    with pytest.raises(InputError, match=f"target-modules {name}: .*; there are: all-linear, down_proj, gate_"):
-        with_adapter(load_base(tiny_model, lora), tiny_model, lora, 0)
-
-
-def test_all_weights_of_a_quantised_model_are_not_trained(tiny_model: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(tiny_model, tmp_path / "quantised")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "bitsandbytes"}}))
-    with pytest.raises(InputError, match=r"only adapters can be trained on them: give --lora.r 16"):
-        sft(folder, tmp_path / "out", LoraOptions())
-
-
-def test_sharded_weights_have_no_adapters(tmp_path: Path) -> None:
-    file = tmp_path / "fsdp.yaml"
-    file.write_text("distributed_type: FSDP\nnum_processes: 2\n")
-    with pytest.raises(InputError, match="adapters are trained on whole copies of the weights"):
-        check_launch(LaunchOptions(file), {"sft.": SFTOptions(lora=LORA)})
-    with pytest.raises(InputError, match="adapters are trained on whole copies of the weights"):
-        check_lora(LORA, is_sharded=True)
-
-
-def test_a_launched_training_gets_the_flags_of_its_adapters() -> None:
-    lora = LoraOptions(r=4, target_modules=("q_proj", "v_proj"), merge=True)
-    flags = flags_of(SFTOptions(lora=lora))
-    expected = ["--lora.r", "4", "--lora.target-modules", "q_proj", "v_proj", "--lora.merge"]
-    start = flags.index("--lora.r")
-    assert flags[start : start + len(expected)] == expected
-    assert not [flag for flag in flags_of(SFTOptions()) if "lora" in flag]
