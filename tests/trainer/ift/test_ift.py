@@ -283,7 +283,7 @@ def test_it_goes_with_adapters(tiny_model: Path, tmp_path: Path) -> None:
         (replace(OPTIONS, max_lambda=-0.2), r"max_lambda must be in \[0, 1\], not -0.2"),
         (replace(OPTIONS, lambda_schedule="linear", min_lambda=0.5), r"min_lambda must be in .*not 0.5"),
         (replace(OPTIONS, temperature=0.0), "temperature must be above 0, not 0"),
-        (replace(OPTIONS, batch_size=3), "multiple of micro_batch_size"),
+        (replace(OPTIONS, batch_size=3), r"--batch-size \(3\) must be a multiple of --micro-batch-size"),
     ],
 )
 def test_settings_out_of_range_are_refused_before_a_model_is_loaded(

@@ -109,7 +109,7 @@ def test_nothing_to_train_on_is_an_error(tiny_model: Path, tmp_path: Path) -> No
     [
         (DPOOptions(learning_rate=0), "learning_rate"),
         (DPOOptions(epochs=0), "epochs"),
-        (DPOOptions(batch_size=3), "multiple of micro_batch_size"),
+        (DPOOptions(batch_size=3), r"--batch-size \(3\) must be a multiple of --micro-batch-size"),
         (DPOOptions(beta=0), "beta"),
     ],
 )
