@@ -6,7 +6,7 @@ from typing import Literal
 
 from console.errors import InputError
 from console.ranges import Count, Couple, NotNegative, Positive, ShareAbove0
-from engines.local.vllm.installed import check_installed
+from engines.local.vllm.installed import check_installed, has_gpu
 from trainer.training.options import TrainingOptions, check_options
 from trainer.training.processes import is_sharded, n_processes
 
@@ -76,6 +76,8 @@ def check_grpo(options: GRPOOptions, n_prompts: int, flags: GRPOFlags = OWN_FLAG
     if options.rollout_engine == "vllm":
         if options.lora.r:
             raise InputError("vLLM cannot follow an adapter in training: leave out --rollout-engine, or --lora.r")
+        if not has_gpu():  # TRL asks for a CUDA device when it starts vLLM
+            raise InputError("--rollout-engine vllm needs a GPU in trainer.grpo: leave it out")
         check_installed()
         if processes > 1:
             raise InputError("--rollout-engine vllm works only if one process trains: train in one, or leave it out")

@@ -24,6 +24,12 @@ def test_vllm_does_not_draw_for_an_adapter_in_training() -> None:
         check_grpo(replace(ADAPTED, rollout_engine="vllm"), len(PROMPTS))
 
 
+def test_vllm_does_not_draw_on_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.grpo.options.has_gpu", lambda: False)
+    with pytest.raises(InputError, match="--rollout-engine vllm needs a GPU in trainer.grpo: leave it out"):
+        check_grpo(replace(SMALL, rollout_engine="vllm"), len(PROMPTS))
+
+
 @pytest.mark.parametrize("method", ["grpo", "rloo"])
 def test_an_adapter_is_rewarded_and_a_killed_training_of_it_ends_with_the_same_bytes(
     method: Any,
