@@ -49,8 +49,8 @@ class Battles:
 
     models: list[str]
     baseline: str
-    differences: Floats32
-    """(N, F)."""
+    differences: Floats32 | Floats
+    """(N, F). The fits have its precision, single as in arena-hard-auto or double."""
     shares: Floats
     """1 if the model won, 0.5 for a tie, 0 if the baseline won, (N,)."""
 
@@ -71,7 +71,7 @@ def styled_scores(battles: Battles, seed: int) -> tuple[dict[str, Score], list[f
     played_NM[range(len(models)), [names.index(model) for model in models]] = 1
     of_baseline = names.index(battles.baseline)
     played_NM[:, of_baseline] = -1
-    design_ND, outcomes_N = torch.cat([played_NM, z_NF], 1), torch.tensor(battles.shares, dtype=torch.float32)
+    design_ND, outcomes_N = torch.cat([played_NM, z_NF], 1), torch.tensor(battles.shares).to(z_NF)
     draw = np.random.RandomState(seed)
     rounds_BN = draw.randint(low=0, high=len(models), size=(ROUNDS, len(models)))
     fits_BD = np.array([_fitted(design_ND[drawn], outcomes_N[drawn]) for drawn in rounds_BN], dtype=float)
@@ -86,7 +86,7 @@ def styled_scores(battles: Battles, seed: int) -> tuple[dict[str, Score], list[f
 
 def _fitted(design_ND: torch.Tensor, outcomes_N: torch.Tensor) -> list[float]:
     """Return the coefficients of a logistic regression without penalty after at most 50 steps."""
-    weights_D = torch.full((design_ND.shape[1],), START, requires_grad=True)
+    weights_D = torch.full((design_ND.shape[1],), START, dtype=design_ND.dtype, requires_grad=True)
     steps = torch.optim.LBFGS(
         [weights_D], lr=LEARNING_RATE, max_iter=STEPS, tolerance_grad=TOLERANCE, tolerance_change=TOLERANCE
     )

@@ -1,12 +1,20 @@
 """A small data folder in arena-hard-auto's layout, made of nothing but a seed: two models, two categories, one judge.
 
-The numbers of `tests/evals/arena_hard/official.json` come from arena-hard-auto's own functions on this folder.
+The numbers in `test_arena_scores.py` and `test_style_control.py` come from arena-hard-auto's own functions on this
+folder.
 """
 
 import json
 import random
 from pathlib import Path
 from typing import Any
+
+from evals.arena_hard.files.judgments import read_judgments
+from evals.arena_hard.files.stored import answers_of
+from evals.arena_hard.options import Config
+from evals.arena_hard.scoring.controlled import Settings
+from evals.arena_hard.scoring.scores import CategoryScores, scores_of
+from records.files import BadRows
 
 CATEGORIES = {"hard_prompt": ("o3-mini-2025-01-31", 24), "creative_writing": ("gemini-2.0-flash-001", 10)}
 MODELS = ("plain-model", "styled-model")
@@ -37,6 +45,14 @@ def write_fixture(folder: Path) -> Path:
     for model, rows in judgments.items():
         _write(folder / "model_judgment" / JUDGE / f"{model}.jsonl", rows)
     return folder
+
+
+def scored(folder: Path, settings: Settings | None = None) -> dict[str, CategoryScores]:
+    """Return the scores of the fixture by category."""
+    config = Config(judgments=(folder / "model_judgment" / JUDGE,))
+    judged = read_judgments(config.judgments, BadRows(strict=True))
+    answers = answers_of(judged, config, BadRows(strict=True))
+    return {scores.category: scores for scores in scores_of(judged, answers, settings or Settings(resamples=200))}
 
 
 def answer(question: dict[str, str], model: str, draw: random.Random) -> dict[str, Any]:

@@ -1,28 +1,20 @@
-"""The scores of a shared fixture beside those of arena-hard-auto's own code, scikit-learn and worked examples."""
+"""The scores of a shared fixture beside those of arena-hard-auto's own code and worked examples."""
 
-import math
 from pathlib import Path
 
-import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
 
-from evals.arena_hard.files.judgments import read_judgments
-from evals.arena_hard.files.stored import answers_of
-from evals.arena_hard.options import Config, Style
-from evals.arena_hard.scoring.battles import Game, Judged, Totals, score_of
+from evals.arena_hard.scoring.battles import Game, Judged, score_of
 from evals.arena_hard.scoring.controlled import Settings
-from evals.arena_hard.scoring.exact import fitted, styled_shares
 from evals.arena_hard.scoring.scores import CategoryScores, scores_of
 from evals.arena_hard.scoring.style import counts_of, markdown_of
-from records.files import BadRows
-from tests.evals.arena_hard.fixture import JUDGE, MODELS, write_fixture
+from tests.evals.arena_hard.fixture import MODELS, scored, write_fixture
 
 PLAIN, STYLED = MODELS
 
-# The functions print_leaderboard and print_leaderboard_with_style_features of arena-hard-auto's show_result.py
-# (commit 196f6b8, numpy 2.3.5, pandas 3.1.1, torch 2.13), on the folder that `write_fixture` writes, its files taken in
-# the order of their names, each after numpy.random.seed(0): what format_confidence_interval is given.
+# The function print_leaderboard of arena-hard-auto's show_result.py (commit 196f6b8, numpy 2.3.5, pandas 3.1.1), on the
+# folder that `write_fixture` writes, its files taken in the order of their names, each after numpy.random.seed(0): what
+# format_confidence_interval is given.
 OFFICIAL = {
     "hard_prompt": {
         PLAIN: (0.6328571428571429, 0.5567857142857143, 0.7),
@@ -33,18 +25,6 @@ OFFICIAL = {
         STYLED: (0.7189285714285714, 0.5883928571428572, 0.8580357142857142),
     },
 }
-OFFICIAL_STYLED = {
-    "hard_prompt": {
-        PLAIN: (0.8038083612918854, 0.7317754775285721, 0.887034672498703),
-        STYLED: (0.7551698684692383, 0.6447984874248505, 0.875650691986084),
-    },
-    "creative_writing": {
-        PLAIN: (0.6878367364406586, 0.3749663755297661, 0.9140575647354126),
-        STYLED: (0.3568320572376251, 0.10614410899579525, 0.6523176938295364),
-    },
-}
-SINGLE = 1e-3
-"""Its fits in single precision end at slightly other places on another processor: 5e-4 apart was seen."""
 # count_markdown_elements(remove_pattern(...)) of its utils/add_markdown_info.py: headers, list items, bold texts
 MARKDOWN = [
     ("# One\n## Two\n### Three\n#### Four\n##### Five\n###### Six\n####### Seven\n#No space", [6, 0, 0]),
@@ -61,14 +41,6 @@ MARKDOWN = [
 ]
 
 
-def scored(folder: Path, settings: Settings | None = None) -> dict[str, CategoryScores]:
-    """Return the scores of the fixture by category."""
-    config = Config(judgments=(folder / "model_judgment" / JUDGE,))
-    judged = read_judgments(config.judgments, BadRows(strict=True))
-    answers = answers_of(judged, config, BadRows(strict=True))
-    return {scores.category: scores for scores in scores_of(judged, answers, settings or Settings(resamples=200))}
-
-
 @pytest.fixture(scope="module")
 def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, CategoryScores]:
     return scored(write_fixture(tmp_path_factory.mktemp("arena")))
@@ -80,17 +52,6 @@ def test_the_plain_scores_are_those_of_arena_hard_auto(scores: dict[str, Categor
         assert model.score is not None
         values = (model.score.value, model.score.low, model.score.high)
         assert values == pytest.approx(OFFICIAL[category][model.model], abs=1e-12)
-
-
-@pytest.mark.parametrize("category", OFFICIAL)
-def test_the_style_controlled_scores_are_those_of_arena_hard_auto(
-    scores: dict[str, CategoryScores], category: str
-) -> None:
-    assert scores[category].unit == "tokens", "those of the answers' files"
-    for model in scores[category].models:
-        assert model.styled is not None
-        values = (model.styled.value, model.styled.low, model.styled.high)
-        assert values == pytest.approx(OFFICIAL_STYLED[category][model.model], abs=SINGLE)
 
 
 @pytest.mark.parametrize(("text", "counts"), MARKDOWN, ids=range(len(MARKDOWN)))
@@ -127,46 +88,6 @@ def test_much_better_weighs_three_battles_and_a_tie_is_half() -> None:
 )
 def test_games_that_name_different_winners_are_flipped(first: str | None, second: str | None, flipped: object) -> None:
     assert prompt(first, second).is_flipped is flipped
-
-
-@pytest.mark.parametrize("style", [("length",), ("headers", "lists", "bold"), ("bold", "length")])
-def test_any_choice_of_features_keeps_every_model(
-    tmp_path: Path, style: tuple[Style, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("evals.arena_hard.scoring.official.ROUNDS", 3)
-    # arena-hard-auto cuts the models' columns off with one feature, and the first of them without length
-    categories = scored(write_fixture(tmp_path), Settings(style=style, resamples=20))
-    assert list(categories) == ["hard_prompt", "creative_writing"], "nor does a second category fail"
-    for category in categories.values():
-        assert set(category.features) == set(style) == set(category.coefficients)
-        for model in category.models:
-            assert model.styled is not None and model.styled_over_prompts is not None
-            assert 0 < model.styled.value < 1 and model.styled_over_prompts.at_equal_style.value is not None
-
-
-def test_the_fit_maximises_the_likelihood_that_scikit_learn_maximises() -> None:
-    draw = np.random.default_rng(0)
-    design = np.hstack([np.eye(2)[draw.integers(0, 2, 80)], draw.normal(size=(80, 2))])
-    wins, losses = draw.integers(1, 5, 80), draw.integers(1, 5, 80)
-    found = fitted(design, wins / (wins + losses), (wins + losses).astype(float))
-    theirs = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-10, max_iter=1000).fit(
-        np.vstack([design, design]), np.repeat([1, 0], 80), sample_weight=np.concatenate([wins, losses])
-    )
-    assert found == pytest.approx(theirs.coef_[0], abs=1e-5)
-
-
-def test_style_control_by_hand() -> None:
-    # Two styles, each with as many battles: at +1 the model wins 3 of 4, at -1 one of 4, so the log-odds are
-    # 0 + log(3) d. At equal style, d = 0, it wins half. At the mean style, also 0, the same.
-    totals = Totals(np.array([3.0, 1.0]), np.array([4.0, 4.0]))
-    shares, (effect,) = styled_shares(["m", "m"], totals, np.array([[1.0], [-1.0]], np.float32), np.ones((2, 2)))
-    assert shares["m"].at_equal_style.value == pytest.approx(0.5)
-    deviation = math.sqrt(8 / 7)
-    assert effect == pytest.approx(math.log(3) * deviation)
-    # All battles at d = +1 and +3: the mean is 2, so what was the score there is the line at 2, and at 0 it is lower.
-    shares, _ = styled_shares(["m", "m"], totals, np.array([[3.0], [1.0]], np.float32), np.ones((2, 2)))
-    assert shares["m"].at_mean_style.value == pytest.approx(0.5)
-    assert shares["m"].at_equal_style.value == pytest.approx(1 / (1 + 3**2))
 
 
 def test_a_model_that_won_every_battle_has_wilsons_interval_and_no_style_control(tmp_path: Path) -> None:
