@@ -18,10 +18,12 @@ Row = dict[str, Cell]
 
 WIDTH = 80
 NARROWEST = 40
+SMALL = 0.1
+"""Two decimals of a smaller number would be one digit of it, or none."""
 
 
 def print_table(rows: Sequence[Row], *, as_json: bool = False) -> None:
-    """Print rows that share their keys. None prints as a dash, a float with two decimals."""
+    """Print rows that share their keys. None prints as a dash, a float with two decimals, or two digits."""
     if as_json:
         tell_json(list(rows))
         return
@@ -183,4 +185,6 @@ def _cells(text: str) -> int:
 def _text(cell: Cell) -> str:
     if cell is None:
         return "-"
-    return f"{cell:.2f}" if isinstance(cell, float) else str(cell)
+    if not isinstance(cell, float):
+        return str(cell)
+    return f"{cell:.2g}" if 0 < abs(cell) < SMALL else f"{cell:.2f}"

@@ -27,11 +27,13 @@ class Rated(Row, frozen=True, kw_only=True):
 def read_rated(source: str | Path, bad: BadRows, codes: Codes | None = None) -> Iterator[Pair | Rated]:
     """Yield the pairs and the rated answers of a file. docs/train.md lists the formats. Ties are left out.
 
+    A row's `weight` is not used, and it is told.
+
     Raises InputError as `records.shapes.read_pairs` does.
     """
     check_codes(source, codes)
     labels = Labels(source, codes)
-    rows = located(source, bad, lambda record: rated_of(labels.seen(record), codes), Notes.tie, text_only=True)
+    rows = located(source, bad, lambda record: rated_of(labels.seen(record), codes), Notes.unweighted, text_only=True)
     yield from (row for _, row in rows)
     labels.check()
 

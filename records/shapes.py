@@ -1,6 +1,6 @@
 """Turns the records that people have into rows: which fields mean a prompt, a response, a pair."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ from records.fields.preferences import models_of, names_in, sides_in
 from records.fields.prompts import conversation_in, has_prompt, prompt_in, request_in
 from records.fields.rankings import Answer, answers_in, best_and_worst
 from records.fields.values import fields_of, number_in
-from records.fields.wanted import LABELS, is_unwanted, unlearnt_turns, weight_of
+from records.fields.wanted import LABELS, WEIGHT, is_unwanted, numbers_of, unlearnt_turns, weight_of
 from records.files import BadRows, Record, read_records
 from records.finish import text_cut_off
 from records.keys import content_key
@@ -33,14 +33,17 @@ LESSER_ANSWER = "answer"
 MODELS = ("model", "generator", "model_name", "model_id")
 
 
-def read_prompts(source: str | Path, bad: BadRows) -> Iterator[Prompt]:
+def read_prompts(
+    source: str | Path, bad: BadRows, note: Callable[[Notes, Record, int], None] | None = None
+) -> Iterator[Prompt]:
     """Yield the prompts of a file: `prompt`, `instruction` (+ `input`), `messages`, `conversations`, `question`, ...
 
     Another prompt with an id that was there before, or the same with other constraints, gets an id of its own: answers
     and judgments are grouped by it. Conversations with tools are left out and counted, and an image is an InputError.
+    `note` is that of `located`.
     """
     first: dict[str, str] = {}
-    for _, row in located(source, bad, lambda record: [prompt_of(record)], text_only=True):
+    for _, row in located(source, bad, lambda record: [prompt_of(record)], note, text_only=True):
         key = content_key(row.prompt, row.system, *([row.constraints] if row.constraints else []))
         yield row if first.setdefault(row.id, key) == key else msgspec.structs.replace(row, id=f"{row.id}-{key[:8]}")
 
@@ -63,18 +66,24 @@ def located_responses(source: str | Path, bad: BadRows) -> Iterator[tuple[str, R
 
 
 def read_pairs(
-    source: str | Path, bad: BadRows, codes: Codes | None = None, flag: str = "--codes", *, empty: bool = False
+    source: str | Path,
+    bad: BadRows,
+    codes: Codes | None = None,
+    flag: str = "--codes",
+    *,
+    used: Collection[str] = (WEIGHT,),
 ) -> Iterator[Pair]:
     """Yield the preference pairs of a file. docs/train.md lists the formats. Ties are left out and counted.
 
     Raises InputError if the labels are numbers that may mean either side, or of a scale that is not known, and no
-    `codes` say what they mean. The message names `flag`. A pair with an empty answer is a bad row unless `empty`.
+    `codes` say what they mean. The message names `flag`. A pair is a bad row if an answer is empty, or one of the
+    numbers that are `used` is out of range.
     """
     check_codes(source, codes, flag)
     labels = Labels(source, codes, flag)
 
     def rows_of(record: Record) -> list[Pair]:
-        return pairs_of(labels.seen(record), codes, empty=empty)
+        return pairs_of(labels.seen(record), codes, used)
 
     yield from (row for _, row in located(source, bad, rows_of, Notes.tie, text_only=True))
     labels.check()
@@ -185,16 +194,18 @@ def sides_of(record: Record) -> tuple[list[Response], list[Response]] | None:
     return first, second
 
 
-def pairs_of(record: Record, codes: Codes | None = None, *, empty: bool = False) -> list[Pair]:
+def pairs_of(
+    record: Record, codes: Codes | None = None, used: Collection[str] = (), *, empty: bool = False
+) -> list[Pair]:
     """Return the preference pairs of one record, nothing for a tie. Raises InputError if there is none.
 
     `codes` say what a label means. The default is `records.fields.labels.CODES`. Of several answers with scores or
     ranks the best is chosen against the worst. An answer that is empty is an error, unless `empty`: there is nothing in
-    it to learn, but to look at.
+    it to learn, but to look at. So is a number that is out of range if it is `used`.
     """
     sides = sides_in(record)
     if sides is None:
-        return _ranked_pairs(record)
+        return _ranked_pairs(record, used)
     winner = better_in(record, sides.names, codes)
     if winner == "tie":
         return []
@@ -206,7 +217,7 @@ def pairs_of(record: Record, codes: Codes | None = None, *, empty: bool = False)
     pairs = [(chosen, rejected) for chosen, rejected in product(better, worse) if chosen.strip() != rejected.strip()]
     if not pairs:
         raise InputError("the chosen and the rejected answer are the same")
-    return [_pair(record, sides.prompt, chosen, rejected) for chosen, rejected in pairs]
+    return [_pair(record, sides.prompt, chosen, rejected, used) for chosen, rejected in pairs]
 
 
 def chats_of(record: Record, codes: Codes | None = None) -> list[Chat]:
@@ -225,7 +236,7 @@ def chats_of(record: Record, codes: Codes | None = None) -> list[Chat]:
     return [Chat(chat, weight, unlearnt_turns(record))]
 
 
-def _ranked_pairs(record: Record) -> list[Pair]:
+def _ranked_pairs(record: Record, used: Collection[str]) -> list[Pair]:
     answers = [answer for answer in several_in(record) if answer.text.strip()]
     if not answers:
         hint = "; trainer.pairs makes pairs of judgments" if {"judge", "score"} <= record.keys() else ""
@@ -241,25 +252,21 @@ def _ranked_pairs(record: Record) -> list[Pair]:
     if best.text.strip() == worst.text.strip():
         raise InputError("the chosen and the rejected answer are the same")
     scores = {} if best.is_rank else {"chosen_score": best.score, "rejected_score": worst.score}
-    return [_pair({**record, **scores}, prompt_in(record), best.text, worst.text)]
+    return [_pair({**record, **scores}, prompt_in(record), best.text, worst.text, used)]
 
 
-def _pair(record: Record, asked: str | list[Message], chosen: str, rejected: str) -> Pair:
-    # A score that is no number is none: pairs are learnt from without one. A weight counts in every loss.
-    scores = ("chosen_score", "rejected_score", "margin", "confidence")
-    known: dict[str, Any] = {name: number_in(record.get(name)) for name in scores}
+def _pair(record: Record, asked: str | list[Message], chosen: str, rejected: str, used: Collection[str]) -> Pair:
     prompt = messages_of(asked)
     return Pair(
         prompt=prompt,
         chosen=[{"role": "assistant", "content": chosen}],
         rejected=[{"role": "assistant", "content": rejected}],
         prompt_id=_id(record, "prompt_id", "id") or content_key("prompt", prompt),
-        weight=weight_of(record, or_0=True),
         judge=_optional(record, "judge"),
         evidence=_evidence(record),
         chosen_finish_reason=_optional(record, "chosen_finish_reason"),
         rejected_finish_reason=_optional(record, "rejected_finish_reason"),
-        **known,
+        **numbers_of(record, used),
     )
 
 

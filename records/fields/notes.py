@@ -9,7 +9,8 @@ from records.fields.beyond_text import media_in, tools_in
 from records.fields.messages import rendered_in
 from records.fields.preferences import names_in
 from records.fields.rankings import answers_in
-from records.fields.values import Record, number_in
+from records.fields.values import Record, is_empty, number_in
+from records.fields.wanted import WEIGHT
 from records.rows import Message
 
 SCORES = (("chosen_score", "rejected_score"), ("score_chosen", "score_rejected"))
@@ -50,6 +51,11 @@ class Notes:
         self._counts["records"] += 1
         self._counts["turned"] += _is_turned(record)
 
+    def unweighted(self, record: Record, n_rows: int) -> None:
+        """Count a good record whose weight, if it has one, is not used."""
+        self.tie(record, n_rows)
+        self._counts["weights"] += not is_empty(record.get(WEIGHT)) and number_in(record[WEIGHT]) != 1
+
     def chosen_only(self, record: Record, n_rows: int) -> None:
         """Count a record of which only the better answer is learnt, or nothing at all."""
         self._counts["records"] += 1
@@ -77,6 +83,8 @@ class Notes:
                 f"{source}: in {n} of {counts['records']} rows the chosen answer has the lower score; the names of the "
                 "two decide, and the scores are kept"
             )
+        if n := counts["weights"]:
+            say(f"{source}: {n} of {counts['records']} rows have a '{WEIGHT}', which is not used here: all count alike")
         if n := counts["chosen"]:
             say(f"{source}: {n} rows are pairs, of which only the chosen answers are learnt")
         if n := counts["unwanted"]:

@@ -1,5 +1,6 @@
 """Reads single fields of other people's records, such as a number from any kind of file."""
 
+import math
 from typing import Any
 
 from console.errors import InputError
@@ -13,13 +14,8 @@ LONGEST_SHOWN = 60
 
 def number_in(value: object) -> float | None:
     """Return `value` as a number, also from the text of a table's cell, or None if it is none, or above MOST_NUMBER."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):  # a whole number of JSON may be too large for a float
-        return None
-    return number if abs(number) <= MOST_NUMBER else None
+    number = _any_number_in(value)
+    return number if number is not None and abs(number) <= MOST_NUMBER else None
 
 
 def is_empty(value: object) -> bool:
@@ -33,15 +29,29 @@ def fields_of(record: Record) -> str:
     return ", ".join(named[:SHOWN_FIELDS]) + (", ..." if len(named) > SHOWN_FIELDS else "") if named else "nothing"
 
 
-def number_or_none(record: Record, name: str) -> float | None:
-    """Return a number that may be missing. Raises InputError if the field holds something else, NaN included."""
+def number_or_none(record: Record, name: str, least: float = -MOST_NUMBER, most: float = MOST_NUMBER) -> float | None:
+    """Return a number from `least` to `most` that may be missing. Raises InputError if the field holds another."""
     value = record.get(name)
     if is_empty(value):
         return None
-    number = number_in(value)
-    if number is None:
-        raise InputError(f"'{name}' must be a number, found {shown(value)}")
+    number = _any_number_in(value)
+    if number is None or not least <= number <= most:
+        wanted = "a number" if number is None else f"{least:g} or more" if number < least else f"at most {most:g}"
+        raise InputError(f"'{name}' must be {wanted}, found {shown(value)}")
     return number
+
+
+def _any_number_in(value: object) -> float | None:
+    """Return `value` as a number, an infinity included, or None if it is none, such as NaN."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    except OverflowError:  # a whole number of JSON may be too large for a float
+        return math.copysign(math.inf, -1 if str(value).startswith("-") else 1)
+    return None if math.isnan(number) else number
 
 
 def shown(value: object) -> str:

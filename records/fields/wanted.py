@@ -1,16 +1,23 @@
-"""Reads whether a single answer is to be learnt: KTO's labels, and turns that are left out of the loss."""
+"""Reads whether and how much an answer or a pair is to be learnt: labels, turns out of the loss, weights."""
+
+from collections.abc import Collection
 
 from console.errors import InputError
 from records.fields.labels import key_of
 from records.fields.messages import ROLE_FIELDS, role_of
 from records.fields.prompts import CONVERSATIONS
-from records.fields.values import Record, is_empty, number_or_none
+from records.fields.values import MOST_NUMBER, Record, is_empty, number_in, number_or_none
 
 LABELS = ("label", "kto_tag")
 """TRL's and LLaMA-Factory's labels of a good answer."""
 TURN_LABELS = ("weight", "train", "training", "loss")
 """Of the last turn: OpenAI's 0 or 1, Axolotl's and ms-swift's false or true."""
 GOOD, BAD = ("true", "1"), ("false", "0")
+MOST_WEIGHT = 1e30
+"""Larger weights, or sums of them, are infinite in the float32 numbers of a loss."""
+WEIGHT, CONFIDENCE, MARGIN = "weight", "confidence", "margin"
+"""The numbers of a pair that a training may use."""
+RANGES = {WEIGHT: (0, MOST_WEIGHT), CONFIDENCE: (0, 1), MARGIN: (0, MOST_NUMBER)}
 
 
 def is_unwanted(record: Record) -> bool:
@@ -32,17 +39,25 @@ def unlearnt_turns(record: Record) -> list[int]:
     return [place for place, values in enumerate(labels, 1) if any(v is not None and key_of(v) in BAD for v in values)]
 
 
-def weight_of(record: Record, *, or_0: bool = False) -> float:
-    """Return the weight of a row in the loss, 1 if it has none. Raises InputError if it is negative or no number.
+def weight_of(record: Record) -> float:
+    """Return the weight of a row in the loss, 1 if it has none. Raises InputError if it is out of range or no number.
 
-    A weight of 0 is an error too unless `or_0`: a conversation that does not count is left out of a file.
+    A weight of 0 is an error too: a conversation that does not count is left out of a file.
     """
-    weight = number_or_none(record, "weight")
-    if weight is None:
-        return 1.0
-    if weight < 0 or (weight == 0 and not or_0):
-        raise InputError(f"'weight' must be {'0 or more' if or_0 else 'above 0'}, found {weight:g}")
-    return weight
+    weight = number_or_none(record, WEIGHT, most=MOST_WEIGHT)
+    if weight is not None and weight <= 0:
+        raise InputError(f"'{WEIGHT}' must be above 0, found {weight:g}")
+    return 1.0 if weight is None else weight
+
+
+def numbers_of(record: Record, used: Collection[str]) -> dict[str, float]:
+    """Return the numbers of a pair that it has, by name.
+
+    Raises InputError if one of those that are `used` is out of range. Of the others only good ones are taken.
+    """
+    numbers = {name: number_in(record.get(name)) for name in (CONFIDENCE, MARGIN, "chosen_score", "rejected_score")}
+    numbers |= {name: number_or_none(record, name, *RANGES[name]) for name in used}
+    return {name: number for name, number in numbers.items() if number is not None}
 
 
 def is_good(record: Record) -> bool:

@@ -93,6 +93,11 @@ PLANS = [
     ("trainer.ift", ["chats.jsonl", *LOCAL], {"conversations": 1}),
     *((f"trainer.{name}", ["pairs.jsonl", *LOCAL], {"of": "pairs.jsonl"}) for name in ("dpo", "orpo", "simpo", "kto")),
     ("trainer.reward_model", ["pairs.jsonl", *LOCAL], {"held_out_pairs": 1}),
+    *(
+        (f"trainer.{name}", ["pairs.jsonl", *LOCAL, "--validation-share", "0.3"], {"learnt": 3, "validation": 1})
+        for name in ("sft", "ift", "dpo", "orpo", "simpo", "kto")
+    ),
+    ("trainer.reward_model", ["pairs.jsonl", *LOCAL, "--validation-share", "0.4"], {"learnt": 2, "validation": 1}),
     ("trainer.ppo", ["prompts.jsonl", *LOCAL, "--reward", "os.path:join"], {"prompts": 20}),
     ("trainer.ppo", ["prompts.jsonl", *LOCAL, "--reward", "judge", "--judge-engine.engine", "openai"], {"prompts": 20}),
     ("trainer.grpo", ["prompts.jsonl", *LOCAL, "--reward", "os.path:join"], {"prompts": 20, "steps": 2}),
@@ -179,6 +184,14 @@ REFUSED = [
     ("trainer.dpo", ["pairs.jsonl", *LOCAL, "--batch-size", "3"], "--batch-size .* must be a multiple"),
     ("trainer.dpo", ["pairs.jsonl", *LOCAL, "--labels", "soft"], "have no confidence"),
     ("trainer.sft", ["chats.jsonl", *LOCAL, "--batch-size", "3"], "--batch-size .* must be a multiple"),
+    *(
+        (f"trainer.{name}", [*file, *LOCAL, "--validation-share", "0.3"], "1 prompt: too few to hold some out; give")
+        for name, file in (
+            *((name, ["chats.jsonl"]) for name in ("sft", "ift")),
+            *((name, ["pairs.jsonl", "--limit", "1"]) for name in ("dpo", "orpo", "simpo", "kto")),
+            ("reward_model", ["pairs.jsonl", "--limit", "1", "--held-out-share", "0"]),
+        )
+    ),
     ("trainer.reward_model", ["pairs.jsonl", *LOCAL, "--samples", "nope.jsonl"], "nope.jsonl: no such file"),
     ("trainer.ppo", ["prompts.jsonl", *LOCAL, "--reward", "nope"], "--reward nope: not a folder"),
     ("trainer.ppo", ["prompts.jsonl", *LOCAL, "--reward", "tiny"], "tiny: not a reward model"),

@@ -215,3 +215,11 @@ def test_a_part_of_a_wide_table_has_the_rows_that_say_something_in_it() -> None:
     assert notes.splitlines()[2:] == ["| measure number 3 | the judge says none |"]
     nothing = [{**row, "note": ""} for row in rows]
     assert len(fitted(nothing, 43).splitlines()) == 8 + 1 + 8  # a column without a word is there all the same
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0.003, "0.003"), (0.01234, "0.012"), (-0.0456, "-0.046"), (0.0, "0.00"), (0.12, "0.12"), (31.5, "31.50")],
+)
+def test_a_small_number_keeps_its_digits_in_a_table(number: float, text: str) -> None:
+    assert f" {text} |" in markdown_table([{"validation loss": number}])

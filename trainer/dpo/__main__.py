@@ -13,6 +13,7 @@ over the mean weight.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,8 @@ import tyro
 
 from console.command import run
 from console.writing import OutFolder
+from records.fields.wanted import CONFIDENCE, WEIGHT
+from records.shapes import read_pairs
 from trainer.dpo.options import DPOOptions, checked_columns
 from trainer.preference.command import PairFlags, read_pair_training
 from trainer.training.processes import one_voice
@@ -39,7 +42,11 @@ class Config(PairFlags):
 @one_voice()
 def main(config: Config) -> None:
     """Read, train, save and print the report."""
-    training = read_pair_training(config, config.out, config.training, checked_columns, reference=config.reference)
+    used = (WEIGHT, CONFIDENCE) if config.training.labels == "soft" else (WEIGHT,)
+    read = partial(read_pairs, used=used)
+    training = read_pair_training(
+        config, config.out, config.training, checked_columns, reference=config.reference, read=read
+    )
     if training is not None:
         from trainer.dpo.train import train_dpo
 

@@ -12,13 +12,14 @@ from console.table import print_table
 from engines.models import resolve_model
 from judges.tools.evidence import calls_for_constraints
 from records import Prompt, messages_of
+from records.fields.notes import Notes
 from records.files import BadRows, take
 from records.shapes import read_prompts
 from trainer.grpo.checks import check_rewards
 from trainer.grpo.options import GRPOOptions, check_grpo
 from trainer.grpo.reward_options import RewardOptions
 from trainer.ppo.rewards import check_constraints
-from trainer.training.command import MemoryPlan, memory_plan
+from trainer.training.command import PlanPart, memory_plan
 from trainer.training.flags import TrainFlags
 from trainer.training.options import with_lora
 from trainer.training.outcome import claim_folder
@@ -43,7 +44,7 @@ def train_or_plan(config: TrainFlags, rewards: RewardOptions, out: Path, options
         raise InputError("name a file of prompts; see --help")
     options = with_lora(options, config.lora)
     check_rewards(rewards)
-    prompts = list(take(read_prompts(config.file, BadRows(strict=config.strict)), config.limit))
+    prompts = list(take(read_prompts(config.file, BadRows(strict=config.strict), Notes.unweighted), config.limit))
     check_constraints(rewards.evidence, prompts)
     check_grpo(options, len(prompts))
     parent = resolve_model(config.model, config.run)
@@ -72,7 +73,7 @@ def _print_plan(
     options: GRPOOptions,
     rewards: RewardOptions,
     prompts: Sequence[Prompt],
-    memory: MemoryPlan,
+    memory: PlanPart,
 ) -> None:
     n_steps = options.epochs * (len(prompts) // options.prompts_per_step)
     n_answers, names = n_steps * options.batch_size, list(rewards.weighted())

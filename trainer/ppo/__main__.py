@@ -30,6 +30,7 @@ from engines.models import resolve_model
 from engines.options import EngineOptions
 from judges.options import JudgeOptions
 from judges.tools.options import EvidenceOptions
+from records.fields.notes import Notes
 from records.files import BadRows, take
 from records.shapes import read_prompts
 from trainer.ppo.options import USUAL_OPTIMIZER, PPOOptions, RewardChoice, RewardEngineOptions, check_ppo
@@ -62,7 +63,7 @@ def main(config: Config) -> None:
         raise InputError("name a file of prompts and a --reward; see --help")
     options = with_lora(config.training, config.lora)
     check_ppo(options, n_processes())
-    prompts = list(take(read_prompts(config.file, BadRows(strict=config.strict)), config.limit))
+    prompts = list(take(read_prompts(config.file, BadRows(strict=config.strict), Notes.unweighted), config.limit))
     choice = RewardChoice(config.reward, config.judge, config.judge_engine, config.evidence, config.reward_engine)
     from trainer.ppo.rewards import JUDGE, calls_for_reward, check_constraints, check_reward
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from console.errors import InputError, TrainingError
+from records.fields.wanted import MOST_WEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,8 @@ def check_pairs(pairs: Sequence[Pair]) -> None:
     if not pairs:
         raise TrainingError("no preference pair to train on")
     weights = [pair.weight for pair in pairs]
-    if not all(0 <= weight < float("inf") for weight in weights):
-        raise InputError("a pair's weight must be a number and 0 or more")
+    for weight in weights:
+        if not 0 <= weight <= MOST_WEIGHT:
+            raise InputError(f"a pair's weight must be 0 or more and at most {MOST_WEIGHT:g}, found {weight:g}")
     if not any(weights):
         raise TrainingError("the weight of every preference pair is 0: there is nothing to train on")

@@ -15,7 +15,7 @@ from records.keys import content_key
 from records.shapes import read_pairs
 from trainer.preference.columns import check_pairs
 from trainer.training.checkpoints import Checkpoints
-from trainer.training.command import Training, memory_plan, print_plan
+from trainer.training.command import Training, memory_plan, print_plan, validation_plan
 from trainer.training.flags import TrainFlags, codes_of
 from trainer.training.options import OptionsT, TrainingOptions, check_options, deciding, with_lora
 from trainer.training.outcome import claim_folder
@@ -57,11 +57,12 @@ def read_pair_training(
         check_pairs(pairs)
     else:
         check(pairs, options)
+    validation = validation_plan(options, (pair.prompt for pair in pairs), config.seed)
     if config.dry_run:
         if reference is not None:
             check_model(reference, config.run)
         memory = memory_plan(config, options, 2 * options.micro_batch_size * options.max_length)
-        print_plan(config, out, {"examples": _counted(pairs)}, _counted(pairs), memory)
+        print_plan(config, out, {"examples": _counted(pairs)}, _counted(pairs), validation, memory)
         return None
     parent = resolve_model(config.model, config.run)
     more: dict[str, Any] = {}

@@ -25,6 +25,7 @@ from console.table import print_table
 from console.writing import OutFolder
 from engines.models import resolve_model
 from records import Pair
+from records.fields.wanted import MARGIN, WEIGHT
 from records.files import BadRows, take
 from records.shapes import read_pairs, read_responses
 from trainer.preference.columns import check_pairs
@@ -32,7 +33,7 @@ from trainer.reward_model.bottleneck_options import BottleneckOptions
 from trainer.reward_model.data import check_margins, held_out_split
 from trainer.reward_model.options import RewardOptions, check_reward_options
 from trainer.reward_model.views import ViewPair, view_pairs
-from trainer.training.command import memory_plan
+from trainer.training.command import memory_plan, validation_plan
 from trainer.training.flags import TrainFlags, codes_of
 from trainer.training.options import with_lora
 from trainer.training.outcome import claim_folder
@@ -59,6 +60,7 @@ def main(config: Config) -> None:
     config = replace(config, training=with_lora(config.training, config.lora))
     pairs = _read_pairs(config)
     learned, held_out = held_out_split(pairs, config.held_out_share, config.seed)
+    validation = validation_plan(config.training, (pair.prompt for pair in learned), config.seed)
     samples = None if config.samples is None else _read_views(config, config.samples)
     if config.dry_run:
         options = config.training
@@ -66,8 +68,9 @@ def main(config: Config) -> None:
         beside = f", and on {len(samples)} view pairs of {config.samples}" if samples is not None else ""
         counts = {"pairs": len(learned), "held_out_pairs": len(held_out), "view_pairs": len(samples or ())}
         tell_plan(
-            {"model": config.model, "of": config.file, **counts, "out": config.out} | memory[0],
+            {"model": config.model, "of": config.file, **counts, "out": config.out} | validation[0] | memory[0],
             f"would train {config.model} on {len(learned)} pairs of {config.file}{beside}",
+            *validation[1],
             f"would measure it on {len(held_out)} pairs of other prompts and save it to {config.out}",
             *memory[1],
             as_json=config.json,
@@ -92,7 +95,9 @@ def _read_pairs(config: Config) -> list[Pair]:
     if config.samples is None and config.bottleneck != BottleneckOptions():
         raise InputError("--bottleneck.* says how --samples are learned from; give them too")
     check_reward_options(config.training, None if config.samples is None else config.bottleneck)
-    pairs = list(take(read_pairs(config.file, BadRows(strict=config.strict), codes_of(config)), config.limit))
+    used = (WEIGHT, MARGIN) if config.training.margins else (WEIGHT,)
+    rows = read_pairs(config.file, BadRows(strict=config.strict), codes_of(config), used=used)
+    pairs = list(take(rows, config.limit))
     check_pairs(pairs)
     if config.training.margins:
         check_margins(pairs)

@@ -1,7 +1,7 @@
 """The shared part of the commands that train on a file: reading, the dry run, training, printing."""
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,17 @@ from console.output import tell_plan
 from console.progress import say
 from console.table import print_table
 from engines.models import check_model, resolve_model
+from records import Message
 from records.files import BadRows, take
 from records.shapes import read_chats
 from trainer.training.examples.file_rows import FileRows, Rows
+from trainer.training.examples.held_out import SHARE_FLAG, held_out_places, opening_of, prompt_key
 from trainer.training.flags import TrainFlags, codes_of
-from trainer.training.options import Learning, TrainingOptions, check_options, with_lora
+from trainer.training.options import Learning, TrainingOptions, ValidatedOptions, check_options, with_lora
 from trainer.training.outcome import Trained, claim_folder, table_row
 
-MemoryPlan = tuple[dict[str, object], list[str]]
-"""What a plan says of a training's memory, as plain data and as lines."""
+PlanPart = tuple[dict[str, object], list[str]]
+"""What a plan says of one side of a training, such as its memory: as plain data and as lines."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,10 @@ def read_chat_training(config: TrainFlags, out: Path, options: TrainingOptions) 
     bad = BadRows(strict=config.strict)
     file, codes = config.file, codes_of(config)
     chats = FileRows(lambda bad: take(read_chats(file, bad, codes), config.limit), bad)
+    validation = validation_plan(options, (opening_of(chat) for chat in chats), config.seed)
     if config.dry_run:
         memory = memory_plan(config, options, options.micro_batch_size * options.max_length)
-        print_plan(config, out, {"conversations": len(chats)}, f"{len(chats)} conversations", memory)
+        print_plan(config, out, {"conversations": len(chats)}, f"{len(chats)} conversations", validation, memory)
         return None
     parent = resolve_model(config.model, config.run)
     claim_folder(out, fresh=config.fresh)
@@ -68,16 +71,28 @@ def read_chat_training(config: TrainFlags, out: Path, options: TrainingOptions) 
     return Training(config, out, options, parent, chats, n_cut_off=bad.n_cut_off)
 
 
-def print_plan(
-    config: TrainFlags, out: Path, counts: Mapping[str, int | str], examples: str, memory: MemoryPlan
-) -> None:
+def print_plan(config: TrainFlags, out: Path, counts: Mapping[str, int | str], examples: str, *parts: PlanPart) -> None:
     """Print the plan of a dry run, with the number of `examples` in words."""
     plan = {"model": config.model, "of": config.file, **counts, "out": out}
     sentence = f"would train {config.model} on {examples} of {config.file} and save it to {out}"
-    tell_plan(plan | memory[0], sentence, *memory[1], as_json=config.json)
+    for more, _ in parts:
+        plan |= more
+    tell_plan(plan, sentence, *(line for _, lines in parts for line in lines), as_json=config.json)
 
 
-def memory_plan(config: TrainFlags, options: Learning, n_tokens: int, **load: Any) -> MemoryPlan:
+def validation_plan(options: TrainingOptions, prompts: Iterable[Sequence[Message]], seed: int) -> PlanPart:
+    """Return how many rows --validation-share leaves to learn and holds out, by their `prompts`: nothing without it.
+
+    Raises InputError if there are too few prompts to hold some out.
+    """
+    if not isinstance(options, ValidatedOptions) or not options.validation_share:
+        return {}, []
+    learnt, held_out = held_out_places([prompt_key(one) for one in prompts], options.validation_share, seed, SHARE_FLAG)
+    line = f"would learn {len(learnt)} of them, and measure the validation loss on {len(held_out)} of other prompts"
+    return {"learnt": len(learnt), "validation": len(held_out)}, [line]
+
+
+def memory_plan(config: TrainFlags, options: Learning, n_tokens: int, **load: Any) -> PlanPart:
     """Return what the training takes that holds `n_tokens` at once: nothing if the model is not here.
 
     `load` is what `planned` of trainer.training.memory.choice takes besides. Raises InputError if there is no such
@@ -87,7 +102,7 @@ def memory_plan(config: TrainFlags, options: Learning, n_tokens: int, **load: An
     if folder is None:
         return {}, []
     # loads torch, which the rest of a command's plan does without
-    plan: MemoryPlan = importlib.import_module("trainer.training.memory.choice").planned(
+    plan: PlanPart = importlib.import_module("trainer.training.memory.choice").planned(
         folder, options, n_tokens, **load
     )
     return plan

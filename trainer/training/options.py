@@ -70,7 +70,7 @@ class TrainingOptions(Learning):
     """Tokens of prompt and answer. A longer example is left out, because its end would be cut off, a judgment's score
     for one."""
     warmup_share: Share = 0.1
-    """The share of the steps in which the learning rate rises."""
+    """The share of the steps in which the learning rate rises from 0, the rate of the first of them."""
     save_minutes: NotNegative = 30.0
     """Minutes between saves of the state from which a killed training continues; 0 saves none."""
     chat_template_kwargs: ChatTemplateKwargs = field(default_factory=dict)
