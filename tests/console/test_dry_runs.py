@@ -19,6 +19,8 @@ SERVED = ("--engine", "openai", "--model", "gpt-5-mini")
 OPENAI = ("--engine", "openai")
 LOCAL = ("--model", "tiny")
 TEXT = ("--read", "text")
+LAYERS = ("--lora.r", "4", "--lora.target-modules", "nope")
+REWARDED = ("--reward", "os.path:join")
 DECISIONS = ["--read", "decisions", "--rubric", "criteria"]
 
 
@@ -86,7 +88,7 @@ PLANS = [
     ("evals.open_llm", [*LOCAL, "--limit", "3"], {"limit": 3}),
     ("trainer.eft", ["ranked.jsonl", *LOCAL, "--limit", "3"], {"answers": 6}),
     ("trainer.dpo", ["pairs.jsonl", *LOCAL, "--limit", "3"], {"examples": "3 pairs"}),
-    ("trainer.ppo", ["prompts.jsonl", *LOCAL, "--reward", "os.path:join", "--limit", "3"], {"prompts": 3}),
+    ("trainer.ppo", ["prompts.jsonl", *LOCAL, *REWARDED, "--limit", "3"], {"prompts": 3}),
     ("judges.attacks", [*SERVED], {"model": "gpt-5-mini"}),
     ("judges.attacks", [], {"answers": 0}),
     ("trainer.sft", ["chats.jsonl", *LOCAL], {"conversations": 1}),
@@ -98,9 +100,9 @@ PLANS = [
         for name in ("sft", "ift", "dpo", "orpo", "simpo", "kto")
     ),
     ("trainer.reward_model", ["pairs.jsonl", *LOCAL, "--validation-share", "0.4"], {"learnt": 2, "validation": 1}),
-    ("trainer.ppo", ["prompts.jsonl", *LOCAL, "--reward", "os.path:join"], {"prompts": 20}),
+    ("trainer.ppo", ["prompts.jsonl", *LOCAL, *REWARDED], {"prompts": 20}),
     ("trainer.ppo", ["prompts.jsonl", *LOCAL, "--reward", "judge", "--judge-engine.engine", "openai"], {"prompts": 20}),
-    ("trainer.grpo", ["prompts.jsonl", *LOCAL, "--reward", "os.path:join"], {"prompts": 20, "steps": 2}),
+    ("trainer.grpo", ["prompts.jsonl", *LOCAL, *REWARDED], {"prompts": 20, "steps": 2}),
     ("trainer.grpo", ["prompts.jsonl", *LOCAL, "--judge", "j", "--judge-engine.engine", "openai"], {"judgments": 128}),
     ("trainer.early_stop", ["checkpoints", "--prompts", "prompts.jsonl", *SERVED], {"checkpoints": 1}),
     ("trainer.eft", ["ranked.jsonl", *LOCAL], {"model": "tiny"}),
@@ -190,6 +192,14 @@ REFUSED = [
             *((name, ["chats.jsonl"]) for name in ("sft", "ift")),
             *((name, ["pairs.jsonl", "--limit", "1"]) for name in ("dpo", "orpo", "simpo", "kto")),
             ("reward_model", ["pairs.jsonl", "--limit", "1", "--held-out-share", "0"]),
+        )
+    ),
+    *(
+        (f"trainer.{name}", ["pairs.jsonl", *LOCAL, *LAYERS, *more], "--lora.target-modules nope: not a linear layer")
+        for name, more in (
+            *((name, ()) for name in ("sft", "ift", "dpo", "orpo", "simpo", "kto", "reward_model")),
+            ("ppo", REWARDED),
+            ("grpo", (*REWARDED, "--batch-size", "8")),
         )
     ),
     ("trainer.reward_model", ["pairs.jsonl", *LOCAL, "--samples", "nope.jsonl"], "nope.jsonl: no such file"),

@@ -47,12 +47,12 @@ def train_or_plan(config: TrainFlags, rewards: RewardOptions, out: Path, options
     prompts = list(take(read_prompts(config.file, BadRows(strict=config.strict), Notes.unweighted), config.limit))
     check_constraints(rewards.evidence, prompts)
     check_grpo(options, len(prompts))
-    parent = resolve_model(config.model, config.run)
     if config.dry_run:
         n_frozen = 1 if options.beta and not options.lora.r else 0
         memory = memory_plan(config, options, options.micro_batch_size * options.max_length, n_frozen=n_frozen)
         _print_plan(config, out, options, rewards, prompts, memory)
         return
+    parent = resolve_model(config.model, config.run)
     claim_folder(out, fresh=config.fresh)
     started = time.monotonic()
     # loads torch, which a dry run does without

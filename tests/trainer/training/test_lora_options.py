@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.trainer.training.test_lora import LORA, sft
 from trainer.sft.options import SFTOptions
 from trainer.training.launch import LaunchOptions, check_launch, flags_of
 from trainer.training.lora.adapter import load_base, with_adapter
+from trainer.training.memory.choice import planned
 from trainer.training.options import LoraOptions, check_lora
 
 
@@ -29,7 +31,7 @@ def test_settings_that_do_not_fit_together_are_refused(lora: LoraOptions, messag
 
 
 def test_four_bits_need_a_gpu_and_a_package(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainer.training.lora.adapter.find_spec", lambda name: None)
+    monkeypatch.setattr("trainer.training.lora.checks.find_spec", lambda name: None)
     with monkeypatch.context() as patched, pytest.raises(InputError, match="needs the package bitsandbytes: pip ins"):
         patched.setattr("trainer.training.lora.adapter.inference_dtype", lambda folder: "float32")
         patched.setattr("torch.cuda.is_available", lambda: True)
@@ -39,10 +41,22 @@ def test_four_bits_need_a_gpu_and_a_package(tiny_model: Path, monkeypatch: pytes
         load_base(tiny_model, LoraOptions(r=4, quantize="4bit"))
 
 
+def test_a_plan_refuses_the_adapters_that_the_training_would(tiny_model: Path, tmp_path: Path) -> None:
+    sft(tiny_model, tmp_path / "adapter", LORA)
+    for folder, lora, message in (
+        (tiny_model, LoraOptions(r=4, target_modules=("q_porj",)), "target-modules q_porj: .*; the nearest are q_proj"),
+        (tiny_model, LoraOptions(r=4, quantize="4bit"), "--lora.quantize 4bit needs a GPU, and there is none here"),
+        (tmp_path / "adapter", replace(LORA, r=LORA.r + 1), f"give --lora.r {LORA.r} --lora.alpha {LORA.alpha}"),
+    ):
+        with pytest.raises(InputError, match=message):
+            planned(folder, SFTOptions(lora=lora), 8)
+    assert planned(tmp_path / "adapter", SFTOptions(lora=LORA), 8) != ({}, [])
+
+
 @pytest.mark.parametrize("name", ["query", "lm_head", "norm"])
 def test_layers_that_the_model_has_not_are_refused_with_those_that_it_has(name: str, tiny_model: Path) -> None:
     lora = LoraOptions(r=4, target_modules=("q_proj", name))
-    with pytest.raises(InputError, match=f"target-modules {name}: .*; there are: all-linear, down_proj, gate_"):
+    with pytest.raises(InputError, match=f"target-modules {name}: .*; there are all-linear, down_proj, gate_"):
         with_adapter(load_base(tiny_model, lora), tiny_model, lora, 0)
 
 

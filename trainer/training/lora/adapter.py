@@ -1,7 +1,5 @@
 """Adapters in training: the model with a new adapter, or with the one that its parent is, and the folder it becomes."""
 
-import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +8,14 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import BitsAndBytesConfig, PreTrainedModel
 
-from console.errors import InputError
-from engines.adapters import checked_base, is_adapter, settings_of
+from engines.adapters import checked_base, is_adapter
 from engines.merging import WRITES, adapted, load_model, load_whole
 from engines.models import inference_dtype
 from records.keys import derived_seed
+from trainer.training.lora.checks import ALL_LINEAR, check_four_bits, check_layers, check_not_quantised, check_same
 from trainer.training.memory.size import MemorySettings
 from trainer.training.options import LoraOptions
 
-ALL_LINEAR = "all-linear"
-HEADS = ("lm_head", "score")
-"""Layers that get no adapter. TRL reads the weights of the first directly, and the second is trained whole."""
 REFERENCE = "ref"
 """The name that TRL gives to its copy of an adapter, which is the reference."""
 
@@ -35,7 +30,7 @@ def load_base(
     """
     attention = {"attn_implementation": memory.attn} if memory and memory.attn else {}
     if not lora.r:
-        _check_not_quantised(folder)
+        check_not_quantised(folder)
         return load_model(folder, getattr(torch, memory.dtype) if memory else torch.float32, task, **attention)
     base = checked_base(folder) if is_adapter(folder) else folder
     dtype = getattr(torch, memory.dtype if memory else inference_dtype(base))
@@ -53,7 +48,7 @@ def with_adapter(model: PreTrainedModel, folder: Path, lora: LoraOptions, seed: 
     base = str(folder)
     if is_adapter(folder):
         base = model.config.name_or_path
-        _check_same(folder, lora)
+        check_same(folder, lora)
         peft_model = adapted(model, folder, task, dropout=lora.dropout)
     else:
         peft_model = new_adapter(model, lora, seed, task)
@@ -67,11 +62,12 @@ def with_adapter(model: PreTrainedModel, folder: Path, lora: LoraOptions, seed: 
 
 def new_adapter(model: PreTrainedModel, lora: LoraOptions, seed: int, task: str | None) -> Any:
     """Return a model with a new adapter, drawn by the seed, which changes nothing yet. `task` None is a bare body."""
+    check_layers(lora, [name for name, module in model.named_modules() if isinstance(module, nn.Linear)])
     config = LoraConfig(
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=_targets(model, lora),
+        target_modules=ALL_LINEAR if lora.target_modules == (ALL_LINEAR,) else list(lora.target_modules),
         task_type=task,
     )
     with torch.random.fork_rng():
@@ -90,24 +86,9 @@ def drop_reference(model: nn.Module) -> None:
         model.delete_adapter(REFERENCE)
 
 
-def _check_not_quantised(folder: Path) -> None:
-    from_folder = checked_base(folder) if is_adapter(folder) else folder
-    config = json.loads((from_folder / "config.json").read_text(encoding="utf-8"))
-    if config.get("quantization_config"):
-        raise InputError(
-            f"{folder}: its weights are quantised, and only adapters can be trained on them: give --lora.r 16, or the "
-            "model before its quantisation"
-        )
-
-
 def _four_bits(dtype: torch.dtype) -> dict[str, Any]:
     """Return the settings of QLoRA's four-bit weights: normal floats, and scales that are quantised again."""
-    if not torch.cuda.is_available():
-        raise InputError("--lora.quantize 4bit needs a GPU, and there is none here; leave it out")
-    if find_spec("bitsandbytes") is None:
-        raise InputError(
-            "--lora.quantize 4bit needs the package bitsandbytes: pip install bitsandbytes; or leave it out"
-        )
+    check_four_bits()
     config = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -115,36 +96,3 @@ def _four_bits(dtype: torch.dtype) -> dict[str, Any]:
         bnb_4bit_compute_dtype=dtype,
     )
     return {"quantization_config": config, "device_map": {"": torch.cuda.current_device()}}
-
-
-def _check_same(folder: Path, lora: LoraOptions) -> None:
-    """Raise InputError if the adapter in `folder` has another shape than `lora` asks for."""
-    settings = settings_of(folder)
-    r, alpha = settings.get("r"), settings.get("lora_alpha")
-    if (lora.r, lora.alpha) != (r, alpha):
-        raise InputError(
-            f"{folder}: an adapter with r {r} and alpha {alpha}, which is trained further as it is: give --lora.r {r} "
-            f"--lora.alpha {alpha}, or train from a merged model (--lora.merge)"
-        )
-    layers = settings.get("target_modules")
-    if lora.target_modules != (ALL_LINEAR,) and isinstance(layers, list) and {*lora.target_modules} != {*layers}:
-        raise InputError(
-            f"{folder}: an adapter on {', '.join(sorted(layers))}, which is trained further as it is: leave out "
-            "--lora.target-modules"
-        )
-
-
-def _targets(model: nn.Module, lora: LoraOptions) -> str | list[str]:
-    """Return the layers that get adapters. Raises InputError, which lists them, for one that the model has not."""
-    if lora.target_modules == (ALL_LINEAR,):
-        return ALL_LINEAR
-    linear = {name for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-    names = sorted({name.rpartition(".")[2] for name in linear} - {*HEADS})
-    for wanted in lora.target_modules:
-        fits = any(name == wanted or name.endswith(f".{wanted}") for name in linear)
-        if not fits or wanted.rpartition(".")[2] in HEADS:
-            raise InputError(
-                f"--lora.target-modules {wanted}: not a linear layer that can have an adapter; there are: all-linear, "
-                f"{', '.join(names)}"
-            )
-    return list(lora.target_modules)

@@ -13,6 +13,7 @@ from console.errors import InputError
 from console.progress import say
 from engines.adapters import weights_folder
 from engines.models import inference_dtype
+from trainer.training.lora.checks import check_adapters
 from trainer.training.memory.options import AUTO, EIGHT_BIT, FUSED, TORCHAO, MemoryOptions
 from trainer.training.memory.size import (
     BFLOAT16_BYTES,
@@ -131,8 +132,7 @@ def settled(folder: Path, options: Learning, load: Load, title: str, *, usual: s
 
     Raises InputError if its architecture, or this device, has not the attention or the kernels that are asked for.
     """
-    size, device = model_size(folder), this_device()
-    check_device(options, size, device, folder)
+    size, device = checked_size(folder, options), this_device()
     load = replace(load, gpus=n_processes() if is_sharded() else 1)
     choice = choose(options, size, load, device, inference_dtype(weights_folder(folder)), usual)
     say(f"{title}: {choice.short()}")
@@ -149,16 +149,23 @@ def planned(
     Raises InputError as `settled` does.
     """
     try:
-        size = model_size(folder)
+        model_size(folder)
     except InputError:
         return {}, []
-    device = this_device()
-    check_device(options, size, device, folder)
+    size, device = checked_size(folder, options), this_device()
     load = Load(n_tokens, n_processes() if is_sharded() else 1, n_trained, n_frozen)
     choice = choose(options, size, load, device, inference_dtype(weights_folder(folder)), usual)
     parts = {field.name: round(getattr(choice.parts, field.name)) for field in fields(choice.parts)}
     plan: dict[str, object] = {"settings": asdict(choice.settings), "bytes": parts | {"all": round(choice.parts.total)}}
     return plan, [choice.text(), *([] if choice.fits else [WAYS_OUT])]
+
+
+def checked_size(folder: Path, options: Learning) -> ModelSize:
+    """Return the size of the model in `folder`. Raises InputError if it cannot be trained as `options` say here."""
+    size = model_size(folder)
+    check_device(options, size, this_device(), folder)
+    check_adapters(folder, options.lora, size.linear)
+    return size
 
 
 def check_device(options: MemoryOptions, size: ModelSize, device: Device, folder: Path) -> None:

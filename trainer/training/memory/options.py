@@ -105,7 +105,7 @@ def _check_optimizer(name: str, flag: str, *, is_sharded: bool) -> None:
     if name == AUTO:
         return
     if name not in OPTIMIZERS:
-        raise InputError(f"{flag} {name}: no such optimizer{_nearest(name, OPTIMIZERS)}")
+        raise InputError(f"{flag} {name}: no such optimizer{nearest(name, OPTIMIZERS)}")
     package = OPTIMIZERS[name].package
     if package is not None and find_spec(package) is None:
         raise InputError(f"{flag} {name} needs the package {package}: pip install {package}; or leave it out")
@@ -117,7 +117,7 @@ def _check_attention(name: str, flag: str) -> None:
     if name == AUTO:
         return
     if name not in ATTENTIONS:
-        raise InputError(f"{flag} {name}: no such attention{_nearest(name, ATTENTIONS)}")
+        raise InputError(f"{flag} {name}: no such attention{nearest(name, ATTENTIONS)}")
     package = ATTENTIONS[name]
     if package is not None and find_spec(package) is None and find_spec(KERNELS) is None:
         raise InputError(
@@ -125,6 +125,7 @@ def _check_attention(name: str, flag: str) -> None:
         )
 
 
-def _nearest(name: str, names: Iterable[str]) -> str:
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return the end of an error about an unknown name: those most like it, or all."""
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     return f"; the nearest are {', '.join(near)}" if near else f"; there are {', '.join(names)}"

@@ -35,10 +35,12 @@ class ModelSize:
     vocabulary: int
     key_value_width: int
     """Numbers in the keys of one token and layer. The values have as many."""
+    linear: tuple[str, ...] = ()
+    """The names of the linear layers without the output, which adapters stand beside."""
     n_linear: int = 0
-    """Parameters of the linear layers without the output, which adapters stand beside."""
+    """Their parameters."""
     n_features: int = 0
-    """The inputs and outputs of these layers, all together: an adapter has so many parameters times its rank."""
+    """Their inputs and outputs, all together: an adapter has so many parameters times its rank."""
     attentions: tuple[str, ...] = ()
     """The implementations of attention that the architecture has. The first is the usual one."""
 
@@ -114,11 +116,11 @@ def _size(config: Path, _changed_ns: int) -> ModelSize:
             model = AutoModelForCausalLM.from_config(settings)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{config}: cannot read the model's size: {' '.join(str(error).split())[:200]}") from None
-    linear = [
-        module
-        for module in model.modules()
+    linear = {
+        name: module
+        for name, module in model.named_modules()
         if isinstance(module, torch.nn.Linear) and module is not model.get_output_embeddings()
-    ]
+    }
     settings = settings.get_text_config()
     heads = settings.num_attention_heads
     head = getattr(settings, "head_dim", None) or settings.hidden_size // heads
@@ -128,8 +130,9 @@ def _size(config: Path, _changed_ns: int) -> ModelSize:
         hidden=settings.hidden_size,
         vocabulary=settings.vocab_size,
         key_value_width=head * (getattr(settings, "num_key_value_heads", None) or heads),
-        n_linear=sum(layer.weight.numel() for layer in linear),
-        n_features=sum(layer.in_features + layer.out_features for layer in linear),
+        linear=tuple(linear),
+        n_linear=sum(layer.weight.numel() for layer in linear.values()),
+        n_features=sum(layer.in_features + layer.out_features for layer in linear.values()),
         attentions=_attentions(model),
     )
 
