@@ -40,9 +40,10 @@ def rate(names: Sequence[str], matches: Sequence[Measured], weights_BN: Floats) 
     if problem := _problem(names, wins_MM):
         return Ratings([], problem)
     wins_BMM = _wins(place, matches, weights_BN)
-    points_M = POINTS * elo(wins_MM)
     is_finite_B = np.array([reached_MM.all() for reached_MM in _reached(wins_BMM > 0)])
-    points_BM = np.where(is_finite_B[:, None], POINTS * elo(wins_BMM), np.nan)
+    points_M, points_BM = POINTS * elo(wins_MM, prior=0.0), np.full(wins_BMM.shape[:2], np.nan)
+    if is_finite_B.any():
+        points_BM[is_finite_B] = POINTS * elo(wins_BMM[is_finite_B], prior=0.0)
     n = sum(measured.figures.n_both for measured in matches)
     return Ratings([estimate(name, points_M[m], points_BM[:, m], n) for name, m in place.items()])
 

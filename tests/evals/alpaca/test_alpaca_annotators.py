@@ -81,28 +81,34 @@ def test_the_preference_is_the_package_s_in_the_package_s_order(annotating: Anno
     assert {row["output_2"] for row in rows} == {f"answer to question {n}" for n in range(N)}
 
 
-def test_published_raw_replies_give_the_published_preferences(server: Server, tmp_path: Path, data: Path) -> None:
-    with gzip.open(data / "alpaca_eval" / "ae2_annotations" / "gemma-7b-it.json.gz") as file:
-        published = json.load(file)[:30]
-    by_instruction = {row["instruction"]: row for row in published}
+WITH_REPLIES = ["NullModel", "OpenHermes-2.5-Mistral-7B", "alpaca-7b", "gpt-3.5-turbo-1106", "text_davinci_001",
+                "text_davinci_003", "vicuna-13b-v1.5"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "model", ["gemma-7b-it", *(pytest.param(name, marks=pytest.mark.slow) for name in WITH_REPLIES)]
+)
+def test_published_raw_replies_give_the_published_preferences(
+    server: Server, tmp_path: Path, data: Path, model: str
+) -> None:
+    with gzip.open(data / "alpaca_eval" / "ae2_annotations" / f"{model}.json.gz") as file:
+        rows = [row for row in json.load(file) if row["raw_completion"] and row["output_2"].strip()]
+    published = {row["instruction"]: row for row in rows}
 
     def answer(body: dict[str, Any]) -> Any:
         text = body["messages"][-1]["content"]
-        if text in by_instruction:
-            return completion(by_instruction[text]["output_2"])
+        if text in published:
+            return completion(published[text]["output_2"])
         instruction = text.partition('"instruction": """')[2].partition('""",\n}')[0]
-        reply = by_instruction[instruction]["raw_completion"]
+        reply = published[instruction]["raw_completion"]
         return completion(reply["text"], logprobs=reply["logprobs"])
 
     server.answer = answer
     reference = [{"instruction": row["instruction"], "output": row["output_1"], "generator": "gpt4_1106_preview"}
-                 for row in published]  # fmt: skip
-    rows = run(server, tmp_path, rows=reference)
-    for row in rows:
-        expected = by_instruction[row["instruction"]]
-        if (row["output_1"], row["output_2"]) == (expected["output_1"], expected["output_2"]):
-            assert row["preference"] == pytest.approx(expected["preference"], abs=1e-9)
-    assert sum(row["preference"] is not None for row in rows) >= 28
+                 for row in rows]  # fmt: skip
+    found = {row["instruction"]: row["preference"] for row in run(server, tmp_path, rows=reference)}
+    assert len(found) == len(rows) >= 799
+    assert found == pytest.approx({text: row["preference"] for text, row in published.items()}, abs=1e-9)
 
 
 def test_what_failed_or_has_no_preference_is_null_and_asked_again(

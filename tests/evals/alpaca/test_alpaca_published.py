@@ -13,23 +13,13 @@ from evals.alpaca.format import Annotation, alpaca_index, read_annotations
 from evals.alpaca.metrics import Metrics, score, win_rates
 from evals.alpaca.sources import LengthFiles
 from records.files import BadRows
-from tests.conftest import ROOT
+from tests.conftest import DATA, ROOT
 
 AE2, AE1 = "weighted_alpaca_eval_gpt4_turbo_leaderboard.csv", "alpaca_eval_gpt4_leaderboard.csv"
-AE2_MODELS = [
-    "gpt4_1106_preview",
-    "text_davinci_001",
-    "alpaca-7b",
-    "gemma-7b-it",
-    "OpenHermes-2.5-Mistral-7B",
-    "gpt-3.5-turbo-1106",
-    "FuseChat-Gemma-2-9B-Instruct",
-    "NullModel",
-    "vicuna-13b-v1.5",
-]
-AE1_MODELS = ["alpaca-7b", "vicuna-13b", "claude-2", "zephyr-7b-beta"]
-# NullModel is apart: its answers all have one length.
-LC_MODELS = [model for model in AE2_MODELS if model != "NullModel"]
+FILES = sorted((DATA / "alpaca_eval").glob("ae*_annotations/*.json.gz"))
+"""Every annotation file there is: another one that is put there is tested too."""
+UNPUBLISHED = {"ae2_annotations": {"text_davinci_003"}}
+"""Models without a row in the leaderboard."""
 LC_TOLERANCE = 0.2  # the published values come from several versions of scikit-learn
 
 
@@ -52,30 +42,46 @@ def assert_published(found: Metrics, row: dict[str, str]) -> None:
         assert getattr(found, name) == int(row[name]), name
 
 
-@pytest.mark.parametrize("model", AE2_MODELS)
-def test_win_rate_error_and_counts_are_those_of_the_leaderboard(data: Path, model: str) -> None:
-    assert_published(win_rates(annotations_of(data, 2, model)), published(data, AE2, model))
+def model_of(file: Path) -> str:
+    return file.name.removesuffix(".json.gz")
 
 
-@pytest.mark.parametrize("model", AE1_MODELS)
-def test_version_1_counts_draws_and_leaves_null_preferences_out(data: Path, model: str) -> None:
-    annotations = annotations_of(data, 1, model)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}-{model_of(file)}")
+def test_every_file_has_the_win_rate_error_and_counts_of_its_leaderboard(data: Path, file: Path) -> None:
+    annotations = read_annotations(file, BadRows(strict=True))
     found = win_rates(annotations)
-    assert_published(found, published(data, AE1, model))
-    n_unscored = sum(row.preference is None for row in annotations)
-    assert n_unscored == {"claude-2": 1, "zephyr-7b-beta": 2}.get(model, 0)
-    assert found.n_total == len(annotations) - n_unscored
+    leaderboard = AE2 if file.parent.name == "ae2_annotations" else AE1
+    if model_of(file) in UNPUBLISHED.get(file.parent.name, ()):
+        with pytest.raises(AssertionError, match="has no row"):
+            published(data, leaderboard, model_of(file))
+        return
+    assert_published(found, published(data, leaderboard, model_of(file)))
+    assert found.n_total == len(annotations) - sum(row.preference is None for row in annotations)
+
+
+def test_version_1_counts_draws_and_leaves_null_preferences_out(data: Path) -> None:
+    n_nulls = {
+        model: sum(row.preference is None for row in annotations_of(data, 1, model))
+        for model in ("claude-2", "zephyr-7b-beta", "alpaca-7b")
+    }
+    assert n_nulls == {"claude-2": 1, "zephyr-7b-beta": 2, "alpaca-7b": 0}
+    assert win_rates(annotations_of(data, 1, "claude-2")).n_draws > 0
 
 
 def test_the_mean_length_is_that_of_the_leaderboard(data: Path) -> None:
     assert win_rates(annotations_of(data, 2, "alpaca-7b")).avg_length == 396
 
 
-@pytest.mark.parametrize("model", LC_MODELS)
-def test_length_controlled_win_rate_is_near_the_leaderboard(data: Path, model: str) -> None:
-    found = score(annotations_of(data, 2, model), LengthFiles(), [data / "alpaca_eval" / "ae2_annotations" / "x"])
-    expected = float(published(data, AE2, model)["length_controlled_winrate"])
-    assert found.length_controlled_winrate == pytest.approx(expected, abs=LC_TOLERANCE)
+@pytest.mark.parametrize("file", [f for f in FILES if f.parent.name == "ae2_annotations"], ids=model_of)
+def test_the_length_controlled_win_rate_is_the_package_s_and_near_the_leaderboard(data: Path, file: Path) -> None:
+    found = score(read_annotations(file, BadRows(strict=True)), LengthFiles(), [file]).length_controlled_winrate
+    with (data / "alpaca_eval" / "lc_check.csv").open(encoding="utf-8") as checks:
+        checked = {row["model"]: row for row in csv.DictReader(checks)}
+    if row := checked.get(model_of(file)):
+        assert found == pytest.approx(float(row["lc_alpaca_eval_sklearn1.9.1"]), abs=1e-6), "that of the pinned version"
+        assert found == pytest.approx(float(row["lc_leaderboard"]), abs=LC_TOLERANCE)
+    else:
+        assert model_of(file) in ("gpt4_1106_preview", "text_davinci_003"), "the baseline, and one without a row"
 
 
 def test_version_1_has_a_length_controlled_win_rate_too(data: Path) -> None:
