@@ -6,12 +6,16 @@ The sums are over the answer's tokens and the token that ends its turn, as in Re
 Without a reference model the reward is beta * log p(y | x), which RewardBench calls reference-free.
 """
 
+import filecmp
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from console.errors import InputError
+from engines.adapters import CONFIG, SETTINGS, is_adapter, weights_folder
 from engines.chat.turn_end import turn_end
+from engines.files import files_of
 from engines.likelihood import TokenLogprobs, answer_tokens, token_logprobs
 from engines.local.waiting import LocalEngine, local_engine
 from engines.models import check_model, resolve_model
@@ -23,6 +27,7 @@ from records.keys import content_key
 from records.rows import Message
 
 PREFIX = "dpo:"
+SAME = "these are the same model, so that each reward would be 0: name the model that DPO started from"
 OTHER_TOKENS = (
     "the policy and the reference model have different tokens, so that their log-probabilities do not compare"
 )
@@ -59,8 +64,10 @@ class ImplicitRewardModel:
         answers = list(tokens.values())
         of_policy = _logprobs(self.policy, answers)
         of_reference = _logprobs(self._reference(), answers) if self.reference else [None] * len(answers)
-        pairs = zip(of_policy, of_reference, strict=True)
-        found = refused | dict(zip(tokens, (self._reward(*pair) for pair in pairs), strict=True))
+        rewards = [self._reward(*pair) for pair in zip(of_policy, of_reference, strict=True)]
+        if self.reference and {reward.value for reward in rewards if reward.error is None} == {0.0}:
+            raise InputError(f"--judge {self.name} --reference {self.reference.name}: {SAME}")
+        found = refused | dict(zip(tokens, rewards, strict=True))
         return [found[index] for index in range(len(responses))]
 
     def _tokens(self, prompt: str | list[Message], response: str) -> tuple[list[int], int]:
@@ -120,10 +127,7 @@ def check_implicit(policy: EngineOptions, implicit: ImplicitOptions) -> None:
         if name != NO_REFERENCE:
             check_engine(replace(policy, model=name))
     if _is_same(policy, implicit.reference):
-        raise InputError(
-            f"--judge {PREFIX}{policy.model} --reference {implicit.reference}: these are the same model, so that each "
-            "reward would be 0: name the model that DPO started from"
-        )
+        raise InputError(f"--judge {PREFIX}{policy.model} --reference {implicit.reference}: {SAME}")
 
 
 def _is_same(policy: EngineOptions, reference: str) -> bool:
@@ -131,7 +135,25 @@ def _is_same(policy: EngineOptions, reference: str) -> bool:
     if reference == NO_REFERENCE:
         return False
     first, second = (check_model(name, policy.run) for name in (policy.model, reference))
-    return first is not None and second is not None and first.samefile(second)
+    return first is not None and second is not None and _is_copy(first, second)
+
+
+def _is_copy(first: Path, second: Path) -> bool:
+    """Return whether two folders are one, or have the same weights, which are read up to where they differ.
+
+    The tokenizer and the template do not matter, because both models read the policy's tokens.
+    """
+    if first.samefile(second):
+        return True
+    files = [
+        {path.name: path for path in files_of(folder, ("*.safetensors", CONFIG, SETTINGS))}
+        for folder in (first, second)
+    ]
+    if files[0].keys() != files[1].keys() or not any(name.endswith(".safetensors") for name in files[0]):
+        return False  # of a model of the hub, only the settings may be here
+    if not all(filecmp.cmp(path, files[1][name], shallow=False) for name, path in files[0].items()):
+        return False
+    return not is_adapter(first) or _is_copy(weights_folder(first), weights_folder(second))
 
 
 def open_implicit(policy: EngineOptions, implicit: ImplicitOptions) -> ImplicitRewardModel:

@@ -15,7 +15,7 @@ from console.command import parse
 from console.errors import InputError
 from engines.options import EngineOptions
 from evals.reward_model.__main__ import main
-from evals.reward_model.implicit import open_implicit
+from evals.reward_model.implicit import check_implicit, open_implicit
 from evals.reward_model.metrics import TIE_WRONG
 from evals.reward_model.options import Config, ImplicitOptions
 from records import Judgment, read_rows
@@ -57,17 +57,34 @@ def test_the_reward_is_betas_share_of_the_log_ratio_over_the_answers_tokens_and_
         assert reward.value == pytest.approx(expected, abs=1e-4)
 
 
-def test_a_policy_has_no_reward_against_its_copy(models: tuple[Path, Path], tmp_path: Path) -> None:
-    copy = shutil.copytree(models[0], tmp_path / "copy")
-    model = open_implicit(EngineOptions(model=str(models[0])), ImplicitOptions(str(copy)))
-    assert [reward.value for reward in model.rewards([PROMPT] * 3, ANSWERS)] == [0, 0, 0]
+def lora_on(base: Path, folder: Path, *, random: bool) -> Path:
+    """Save an adapter, which changes nothing unless it is random."""
+    lora = LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights=not random, task_type="CAUSAL_LM")
+    torch.manual_seed(0)
+    get_peft_model(AutoModelForCausalLM.from_pretrained(base), lora).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("changed", ["nothing", "tokenizer_config.json", "adapter"])
+def test_a_copy_of_the_policy_is_no_reference(models: tuple[Path, Path], tmp_path: Path, changed: str) -> None:
+    policy = lora_on(models[0], tmp_path / "lora", random=True) if changed == "adapter" else models[0]
+    copy = shutil.copytree(policy, tmp_path / "copy")
+    if changed.endswith("json"):
+        settings = json.loads((copy / changed).read_text(encoding="utf-8"))
+        (copy / changed).write_text(json.dumps(settings | {"unheard": 1}), encoding="utf-8")
+    with pytest.raises(InputError, match=rf"dpo:\S+ --reference {copy}: these are the same model, so that each reward"):
+        check_implicit(EngineOptions(model=str(policy)), ImplicitOptions(str(copy)))
+
+
+def test_models_that_say_the_same_are_told_where_every_reward_is_0(models: tuple[Path, Path], tmp_path: Path) -> None:
+    untrained = lora_on(models[0], tmp_path / "lora", random=False)
+    model = open_implicit(EngineOptions(model=str(untrained)), ImplicitOptions(str(models[0])))
+    with pytest.raises(InputError, match="these are the same model"):
+        model.rewards([PROMPT] * 3, ANSWERS)
 
 
 def test_an_adapter_is_a_policy_over_its_base(models: tuple[Path, Path], tmp_path: Path) -> None:
-    adapter = tmp_path / "adapter"
-    lora = LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
-    torch.manual_seed(0)
-    get_peft_model(AutoModelForCausalLM.from_pretrained(models[0]), lora).save_pretrained(adapter)
+    adapter = lora_on(models[0], tmp_path / "adapter", random=True)
     model = open_implicit(EngineOptions(model=str(adapter)), ImplicitOptions(str(models[0])))
     [reward] = model.rewards([PROMPT], ANSWERS[:1])
     assert reward.value is not None and abs(reward.value) > 1e-4
