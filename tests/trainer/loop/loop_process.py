@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from tests.conftest import freeze_modules
+from tests.kept import quick_pictures
 
 AT_ONCE = 2
 IMPORTED = (
@@ -39,6 +40,7 @@ def main() -> None:
     import_module("trainer.loop.plan.probe").this_machine()  # measured once, as all is that is imported
     import_module("judges.tools.constraints.ifeval").checkers()
     freeze_modules()
+    quick_pictures()
     plan: dict[str, list[dict[str, Any]]] = json.loads(Path(sys.argv[1]).read_text())
     under_way: set[int] = set()
     for folder, jobs in plan.items():

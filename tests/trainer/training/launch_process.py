@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import freeze_modules
+from tests.kept import quick_pictures
 
 IMPORTED = (
     "transformers.models.auto.tokenization_auto", "transformers.models.llama.modeling_llama",
@@ -32,6 +33,7 @@ def main() -> None:
     for name in IMPORTED:
         import_module(name)
     freeze_modules()
+    quick_pictures()
     plan = Path(sys.argv[1])
     statuses = {job["name"]: _run_all(plan.parent, job) for job in json.loads(plan.read_text())}
     (plan.parent / "statuses.json").write_text(json.dumps(statuses))
