@@ -1,3 +1,4 @@
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -5,6 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from evals.report.drawing import choice, panels
+from evals.report.drawing.panels import Panel
 from judges.intervals.bootstrap import Estimate
 from judges.judging.win_rate import WinRate
 from records import Comparison, Judgment
@@ -16,6 +19,35 @@ from trainer.monitors.monitors import Monitors
 from trainer.runs.ledger import LedgerLine
 
 HOSTILE = '</div><script>alert(1)</script>&amp; "quoted" \x1b[31m\u202eback\u202c | ]]> <img src=http://evil.test/x>'
+
+
+def drawn_once(draw: Callable[..., Panel]) -> Callable[..., Panel]:
+    """Return `draw` with a memory: pictures take half of a report's time, and the tests have nearly the same."""
+    kept: dict[bytes, Panel] = {}
+
+    def once(*of: Any) -> Panel:
+        key = pickle.dumps(of)
+        if key not in kept:
+            kept[key] = draw(*of)
+        return kept[key]
+
+    return once
+
+
+PICTURES = ("curve", "histogram", "lengths")
+ONCE = {name: drawn_once(getattr(panels, name)) for name in PICTURES}
+
+
+@pytest.fixture(autouse=True)
+def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, draw in ONCE.items():
+        monkeypatch.setattr(choice, name, draw)
+
+
+@pytest.fixture
+def fresh_pictures(quick_pictures: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PICTURES:
+        monkeypatch.setattr(choice, name, getattr(panels, name))
 
 
 def share(value: float, n: int = 20) -> Estimate:

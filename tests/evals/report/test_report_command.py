@@ -34,6 +34,7 @@ def test_a_report_writes_its_files_in_the_run_and_says_where(
     assert "| iter2     | 50.0 [40.0, 60.0]" in text and "## How each iteration was made" in text
 
 
+@pytest.mark.usefixtures("fresh_pictures")
 def test_the_same_run_gives_the_same_bytes(make_run: Make) -> None:
     run = make_run()
     pages = []

@@ -19,19 +19,19 @@ from tests.trainer.loop.checked import checked_recipe
 
 KILLS = [
     ("append", 30),  # among the candidates of iter2
-    ("append", 50),  # the ledger line of iter2, its model already there
     ("step", 6),  # a DPO step
-    ("fsync", 12),  # before the pairs of iter2 get their name
     ("rename", 2),  # before the model of iter2 gets its name
 ]
 CHECKED_KILLS = [("append", 43)]  # among the evidence of iter2
 MORE_KILLS = [
+    ("fsync", 12),  # before the pairs of iter2 get their name
     ("fsync", 11),  # before the counts of those pairs get their name
     ("fsync", 4),  # before what was checked of iter0 gets its name
     ("fsync", 16),  # before the figures of iter2 get their name
     ("append", 1),  # the ledger line of iter1, its model already there
     ("append", 9),  # among the held-out scores of iter0
     ("append", 42),  # among the judgments of iter2
+    ("append", 50),  # the ledger line of iter2, its model already there
     ("append", 60),  # among the likelihoods of its held-out answers
     ("append", 85),  # among the judgments of iter3
     ("step", 1),  # the supervised training

@@ -12,7 +12,7 @@ from trainer.rlp.__main__ import main
 from trainer.rlp.recipe import Config
 from trainer.training.options import LoraOptions
 
-KILLS = ("iter1/reward_model", "iter2/model.checkpoints/step-000001", "iter2/model", "iter3/reward_model")
+KILLS = ("iter2/model.checkpoints/step-000001", "iter3/reward_model")
 MODELS = ("iter1/model", "iter1/reward_model", "iter2/model", "iter3/reward_model", "iter3/model")
 
 
