@@ -72,11 +72,20 @@ def wanted(config: ManyArms, known: Mapping[str, Any]) -> list[ArmAndSeed]:
     return [(name, seed) for seed in range(config.seed, config.seed + config.seeds) for name in names]
 
 
-def print_plan(config: ManyArms, pairs: Sequence[ArmAndSeed], known: Mapping[str, About]) -> None:
-    """Print the arms that would be run."""
-    names = dict.fromkeys(name for name, _ in pairs)
-    print_table([{"arm": name, "about": known[name].about} for name in names], as_json=config.json)
-    say(f"would run each with {config.seeds} seeds into {config.out}")
+def print_plan(
+    config: ManyArms, ids: Mapping[ArmAndSeed, str], row_type: type[Identified], known: Mapping[str, About]
+) -> None:
+    """Print the arms that would be run, with the seeds that have no result yet."""
+    there = {} if config.fresh else _by_id(config, row_type)
+    left: dict[str, list[int]] = {name: [] for name, _ in ids}
+    for (name, seed), row_id in ids.items():
+        left[name] += [] if row_id in there else [seed]
+    rows: list[dict[str, Cell]] = [
+        {"arm": name, "about": known[name].about, "seeds": " ".join(map(str, seeds))} for name, seeds in left.items()
+    ]
+    print_table(rows, as_json=config.json)
+    n = sum(map(len, left.values()))
+    say(f"would run {n} of {len(ids)}, an arm with a seed each, into {config.out}")
 
 
 def print_results(results: Sequence[Row], tables: Sequence[Table], *, as_json: bool) -> None:
@@ -102,7 +111,7 @@ def run_missing(
     """
     if config.fresh:
         set_aside(config.out)
-    with Store(config.out / "results.jsonl", row_type) as store:
+    with Store(_results(config), row_type) as store:
         for (name, seed), row_id in ids.items():
             if row_id in store:
                 continue
@@ -121,13 +130,21 @@ def stored(config: ManyArms, ids: Mapping[ArmAndSeed, str], row_type: type[RowT]
 
     Raises InputError if none is there.
     """
-    file = config.out / "results.jsonl"
-    by_id = {row.id: row for row in read_rows(file, row_type)} if file.exists() else {}
+    file, by_id = _results(config), _by_id(config, row_type)
     results = [by_id[row_id] for row_id in ids.values() if row_id in by_id]
     if not results:
         raise InputError(f"{file}: no result of these arms, seeds and settings")
     say(f"{file}: {len(results)} of {len(ids)} results are there")
     return results
+
+
+def _results(config: ManyArms) -> Path:
+    return config.out / "results.jsonl"
+
+
+def _by_id(config: ManyArms, row_type: type[RowT]) -> dict[str, RowT]:
+    file = _results(config)
+    return {row.id: row for row in read_rows(file, row_type)} if file.exists() else {}
 
 
 def seed_folder(config: ManyArms, size: object, seed: int) -> Path:

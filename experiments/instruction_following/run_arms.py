@@ -35,7 +35,7 @@ def run_and_print(config: Config) -> None:
     if config.stored and config.fresh:
         raise InputError("--stored shows the results in OUT, and --fresh sets them aside: give one of them")
     if config.dry_run:
-        print_plan(config, pairs, ARMS)
+        print_plan(config, _ids(pairs, base, config), ArmResult, ARMS)
         return
     results = run_all(pairs, base, config)
     print_results(results, tables(results, base.gates, config.size.labels), as_json=config.json)
@@ -45,10 +45,14 @@ def run_and_print(config: Config) -> None:
 
 def run_all(pairs: list[ArmAndSeed], base: Recipe, config: Config) -> list[ArmResult]:
     """Return the result of each arm and seed, running those that are not in the store unless --stored is given."""
-    ids = {(name, seed): _id(ARMS[name], base, seed, config) for name, seed in pairs}
+    ids = _ids(pairs, base, config)
     if config.stored:
         return stored(config, ids, ArmResult)
     return run_missing(config, ids, ArmResult, lambda name, seed, row_id: _one(name, seed, row_id, base, config))
+
+
+def _ids(pairs: list[ArmAndSeed], base: Recipe, config: Config) -> dict[ArmAndSeed, str]:
+    return {(name, seed): _id(ARMS[name], base, seed, config) for name, seed in pairs}
 
 
 def _id(arm: Arm, base: Recipe, seed: int, config: Config) -> str:

@@ -22,7 +22,7 @@ def run_and_print(config: Config) -> None:
     """Run the missing arms, and print the tables of all requested ones."""
     pairs = wanted(config, ARMS)
     if config.dry_run:
-        print_plan(config, pairs, ARMS)
+        print_plan(config, _ids(pairs, config), ArmResult, ARMS)
         return
     results = run_all(pairs, config)
     _print(results, config)
@@ -32,9 +32,14 @@ def run_and_print(config: Config) -> None:
 
 def run_all(pairs: list[ArmAndSeed], config: Config) -> list[ArmResult]:
     """Return the result of each arm and seed, running those that are not in the store."""
+    return run_missing(
+        config, _ids(pairs, config), ArmResult, lambda name, seed, row_id: _one(name, seed, row_id, config)
+    )
+
+
+def _ids(pairs: list[ArmAndSeed], config: Config) -> dict[ArmAndSeed, str]:
     # settings and not names, so that a changed arm is run again
-    ids = {pair: content_key("known truth", asdict(ARMS[pair[0]]), asdict(config.size), pair[1]) for pair in pairs}
-    return run_missing(config, ids, ArmResult, lambda name, seed, row_id: _one(name, seed, row_id, config))
+    return {pair: content_key("known truth", asdict(ARMS[pair[0]]), asdict(config.size), pair[1]) for pair in pairs}
 
 
 def _one(name: str, seed: int, row_id: str, config: Config) -> ArmResult:

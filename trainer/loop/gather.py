@@ -192,20 +192,24 @@ def _consistent(
 def gathering_work(number: int, lengths: Lengths, config: Config) -> Iterator[Work]:
     """Yield the work of gathering the training data of iteration `number`."""
     name, options, n_answers = f"iter{number}", config.judge, config.candidates.prompts * config.candidates.n
-    n_judged = n_answers
+    n_judged, judged = n_answers, [f"{name}/judgments.jsonl"]
     if config.round.rejected == "iter0":
-        yield answering_work(f"{name} answers of iter0", n_answers, lengths)
+        of_iter0 = answering_work(f"{name} answers of iter0", n_answers, lengths)
+        yield replace(of_iter0, files=(f"{name}/initial_responses.jsonl",))
         n_judged += n_answers
-    yield answering_work(f"{name} candidates", n_answers, lengths)
+        judged.append(f"{name}/initial_judgments.jsonl")
+    yield replace(answering_work(f"{name} candidates", n_answers, lengths), files=(f"{name}/responses.jsonl",))
+    judges = round_judges(config.judge, config.panel)
+    files = tuple(judged) if len(judges) < 2 else ()  # each judge of a panel has files of its own
     if config.evidence.enabled:
         evidence = evidence_work(f"{name} evidence, at most", n_judged, lengths, config.evidence)
-        judges = round_judges(config.judge, config.panel)
         # all() of no judges is true: the parent alone
-        yield replace(evidence, is_own=all(is_of_run(engine) for engine, _ in judges))
+        is_own = all(is_of_run(engine) for engine, _ in judges)
+        yield replace(evidence, is_own=is_own, files=files, n_results=n_judged)
     if config.evidence.asks_rubric:
         most = MOST_JUDGED if pair_rule(config) else ""
         for work in round_judging_work(f"{name} judging", number - 1, n_judged, lengths, config):
-            yield replace(work, stage=f"{work.stage}{most}")
+            yield replace(work, stage=f"{work.stage}{most}", files=files, n_results=n_judged)
     if config.round.meta:
         yield _meta_work(f"{name} meta-judging, at most", config.candidates.prompts, lengths, options)
     if config.round.consistency != "off":

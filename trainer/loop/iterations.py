@@ -1,5 +1,7 @@
 """Runs the iterations of a loop: makes each, measures it, and prints the table at the end."""
 
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 from console.again import is_again
@@ -22,9 +24,16 @@ from trainer.loop.splits import LoopSplit, split_prompts
 from trainer.loop.whole import shown_in
 from trainer.monitors.gates import check_gates
 from trainer.prompts.seeds.reading import seed_prompts
-from trainer.runs.eval_integrity import check_eval_hashes, write_eval_hashes
-from trainer.runs.integrity import check_hashes, write_hashes
-from trainer.runs.ledger import LedgerLine, claim_run, remove_run_leftovers, set_aside_run
+from trainer.runs.eval_integrity import write_eval_hashes
+from trainer.runs.integrity import check_hashes, check_unchanged, write_hashes
+from trainer.runs.ledger import (
+    LedgerLine,
+    check_free,
+    check_settings,
+    claim_run,
+    remove_run_leftovers,
+    set_aside_run,
+)
 from trainer.runs.taking import origin_of, prompts_before, take_iterations
 
 
@@ -44,11 +53,14 @@ def run_loop(config: Config) -> None:
     fresh = config.fresh and not is_again()
     source, taken = _source(run, config, fresh=fresh), taken_number(config)
     split = split_prompts(prompts, config, prompts_before(source or run, taken))
-    if config.dry_run:
-        check_engine(config.engine)
-        print_plan(run, config)
-        return
     known = run.model(0).exists() and not fresh  # "iterN of the newest run" may mean another model by now
+    check_free(run)
+    if config.dry_run:
+        if not known:
+            check_engine(config.engine)
+        _check_planned(run, source, split, config, fresh=fresh)
+        print_plan(run, partial(_base, run, source, known, config), prompts, config, fresh=fresh)
+        return
     base = _base(run, source, known, config)
     if fresh:
         set_aside_run(run)
@@ -56,7 +68,7 @@ def run_loop(config: Config) -> None:
     with Store(run.ledger, LedgerLine) as ledger:  # its lock keeps a second loop out of the run
         remove_run_leftovers(run)
         claim_run(run, config, ledger.ids)
-        check_eval_hashes(run)
+        check_unchanged(run)  # nobody may have edited what a finished iteration learnt from
         link_base_model(run, base)
         if source is not None:
             take_iterations(run, source, taken, ledger)
@@ -70,9 +82,7 @@ def run_loop(config: Config) -> None:
                 say(line)
         with shown_by(shown_in(course)):
             for number in range(1, config.iterations + 1):
-                if f"iter{number}" in ledger:
-                    check_hashes(run, number)  # nobody may have edited what a finished iteration learnt from
-                else:
+                if f"iter{number}" not in ledger:
                     made = supervised(run, ift, eft, config) if number == 1 else _round(run, number, split, config)
                     _say_other_judge(made, list(ledger.latest()), config)
                     write_hashes(run, number)  # before the line, so that a line in the ledger always has its hashes
@@ -80,6 +90,21 @@ def run_loop(config: Config) -> None:
                 _measure(run, number, split, config, measured)
                 write_eval_hashes(run)
         print_report(run, config, {line.id: line for line in ledger.rows()}, list(measured.values()))
+
+
+def _check_planned(run: Run, source: Run | None, split: LoopSplit, config: Config, *, fresh: bool) -> None:
+    """Raise what the command would raise before it makes anything. Nothing is written, and no server is asked."""
+    done = set() if fresh else run.done()
+    for number in range(1, taken_number(config) + 1):
+        if source is not None and number not in done:
+            check_hashes(source, number)
+    if fresh or not run.config.exists():
+        return
+    check_settings(run, config, len(done))
+    check_unchanged(run)
+    measured: dict[int, IterationFigures] = {}
+    for number in takewhile(lambda number: metrics_path(run, number).exists(), range(config.iterations + 1)):
+        _measure(run, number, split, config, measured)  # a gate may hold the run
 
 
 def _source(run: Run, config: Config, *, fresh: bool) -> Run | None:

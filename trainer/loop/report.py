@@ -3,8 +3,7 @@
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,23 +12,25 @@ from console.errors import UnreachableError
 from console.output import tell, tell_json, tell_text
 from console.progress import say
 from console.table import WIDTH, Cell, print_table, screen_width
-from engines.models import resolve_model
 from judges.judging.win_rate import say_flips
+from records import Prompt
+from records.rows import messages_of
 from records.runs import Run
 from records.store import write_atomic
 from trainer.loop.curve import draw
 from trainer.loop.examples import drawn_examples, rule_of, side_by_side
 from trainer.loop.held_out.figures import IterationFigures
-from trainer.loop.judging.judges import judges_named, round_judges
+from trainer.loop.judging.judges import round_judges
 from trainer.loop.plan.disk import disk_use, told
 from trainer.loop.plan.estimate import estimate, memory_of, table_of, too_large
+from trainer.loop.plan.left import numbers_to_make
 from trainer.loop.plan.probe import probe
+from trainer.loop.plan.work import Work
 from trainer.loop.plan.workload import loop_work
 from trainer.loop.recipe import Config
 from trainer.loop.rounds import supervised_chats
-from trainer.loop.said import interval_text, percent
+from trainer.loop.said import interval_text, percent, planned
 from trainer.monitors.following import Following
-from trainer.prompts.seeds.reading import seed_prompts
 from trainer.runs.freeable import files_below, freeable_in_iterations, n_bytes_of
 from trainer.runs.ledger import LedgerLine
 from trainer.training.memory.size import model_size
@@ -102,38 +103,59 @@ def lengths_of(lines: Sequence[LedgerLine]) -> list[str]:
     return notes
 
 
-def print_plan(run: Run, config: Config) -> None:
-    """Print the work of a run stage by stage, with time and memory from a short measurement or by formula."""
-    prompts = seed_prompts(config.seeds.prompts)
-    ift, eft = supervised_chats(config)
-    chats = [*ift, *eft]
+def print_plan(run: Run, find_base: Callable[[], Path], prompts: list[Prompt], config: Config, *, fresh: bool) -> None:
+    """Print the work that is left of a run, with time and memory from a short measurement or by formula.
+
+    `find_base` returns the model that it begins with, and `fresh` tells that nothing of what is there counts.
+    """
+    there, options = None if fresh else run, config.estimate
+    to_make = numbers_to_make(config, there)
+    ift, eft = supervised_chats(config) if 1 in to_make else ([], [])  # they may be gone once iter1 is made
+    works = loop_work(config, prompts, [*ift, *eft], run=there)
     trainings: list[str] = []
-    works, model, options = loop_work(config, prompts, chats), config.engine.model, config.estimate
-    if options.gpus:
-        size = model_size(options.size or resolve_model(model, config.engine.run))
+    if not works:
+        stages, how = [], ""
+    elif options.gpus:
+        size = model_size(options.size or find_base())
         stages = estimate(works, size=size, hardware=options, lora=config.lora)
         trainings = [
             f"{work.stage}: {memory_of(work, size, options, config.lora).text()}" for work in works if work.training
         ]
         how = f"by formula for {options.gpus} GPU{'s' if options.gpus > 1 else ''}"
     elif options.measure:
-        speeds = probe(resolve_model(model, config.engine.run), config, prompts, chats)
-        stages, how = estimate(works, speeds=speeds), "from a short measurement on this machine"
+        # without what iter1 learns from, the prompts are read in a training
+        chats = [*ift, *eft] or [messages_of(prompt.prompt, prompt.system) for prompt in prompts]
+        stages = estimate(works, speeds=probe(_found(find_base), config, prompts, chats))
+        how = "from a short measurement on this machine"
     else:
         stages, how = estimate(works), "calls and tokens only"
     if not config.json:
-        if round_judges(config.judge, config.panel):
-            how = f"judged by {judges_named(config.judge, config.panel)}; {how}"
-        tell(f"would run {config.iterations} iterations of {model} in {run.folder}; {how}", "")
+        tell(*wrapped(planned(run, config, to_make, how), indent="  "), "")
     print_table(table_of(stages, options.gpu_price), as_json=config.json)
     if trainings and not config.json:
         tell("", *trainings)
-    if options.gpus or options.measure:
-        with suppress(UnreachableError):  # whose type of numbers is not known; a warning has said it already
-            base = resolve_model(model, config.engine.run)
-            say(told(disk_use(model_size(options.size or base), base, works, config), run.folder, config))
-    if options.gpus and (problem := too_large(stages, options)):
+    if to_make and (options.gpus or options.measure):
+        _say_disk(run, find_base, works, config, len(to_make))
+    if options.gpus and works and (problem := too_large(stages, options)):
         say(problem)
+
+
+def _found(find_base: Callable[[], Path]) -> Path:
+    try:
+        return find_base()
+    except UnreachableError as error:
+        raise UnreachableError(f"{error}; --estimate.no-measure plans without the model") from None
+
+
+def _say_disk(run: Run, find_base: Callable[[], Path], works: list[Work], config: Config, n_iterations: int) -> None:
+    """Report the disk space, or why it is not known."""
+    try:
+        base = find_base()
+    except UnreachableError as error:
+        say(f"the plan has no disk space, because the type of the weights is not known: {error}")
+        return
+    size = model_size(config.estimate.size or base)
+    say(told(disk_use(size, base, works, config, n_iterations), run.folder))
 
 
 def _notes(config: Config, first: IterationFigures) -> list[str]:

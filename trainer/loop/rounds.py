@@ -1,7 +1,7 @@
 """One iteration of the loop: gathers its data, trains its model and returns its line in the ledger."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -22,25 +22,22 @@ from records.shapes import read_chats
 from records.store import latest, write_rows
 from trainer.dpo.options import DPOOptions
 from trainer.dpo.train import train_dpo
-from trainer.loop.best_checkpoint import checkpoints_of, stopping_work, take_best
+from trainer.loop.best_checkpoint import checkpoints_of, take_best
 from trainer.loop.gather import gather, pair_counts
 from trainer.loop.grpo_round import rewarded_line, train_by_reward
-from trainer.loop.plan.work import Count, Lengths, Work, by_characters, chat_tokens, optimiser_steps
 from trainer.loop.recipe import Config, RoundOptions, as_trained
-from trainer.loop.splits import count_stopping
 from trainer.monitors.gates import PAIRS_RIGHT, check_pair_order
 from trainer.monitors.pair_order import PairOrder, order_of
 from trainer.prompts.seeds.reading import eft_chats, ift_chats
 from trainer.runs.integrity import check_model, set_aside_broken_model
 from trainer.runs.ledger import LedgerLine, adapter_of, split_hash
-from trainer.sft.options import SFTOptions
 from trainer.sft.train import train_sft
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.launch import flags_of, launch
 from trainer.training.outcome import figures_of, report_of
 
-PAIRS = " pairs"
-"""Ends the name of the stage that learns from pairs, of which a prompt gives one at most."""
+LAST = "last_model"
+"""The model at the end of a training with early stopping. One at the usual place counts as the iteration's."""
 
 
 def supervised_chats(config: Config) -> tuple[list[list[Message]], list[list[Message]]]:
@@ -106,55 +103,6 @@ def is_gathered(run: Run, number: int, options: RoundOptions) -> bool:
     return _learnt_from(run, number, options).exists()
 
 
-def supervised_work(chats: Sequence[Sequence[Message]], options: SFTOptions, count: Count = by_characters) -> Work:
-    """Return the work of iter1's fine-tuning on `chats`."""
-    lengths = [min(chat_tokens(chat, count), options.max_length) for chat in chats]
-    return Work(
-        "iter1 SFT",
-        "train",
-        n_trained=sum(lengths) * options.epochs,
-        n_steps=optimiser_steps(len(chats), options),
-        n_widest=options.micro_batch_size * max(lengths, default=0),
-        training=options,
-    )
-
-
-def learning_work(name: str, n_seeds: int, lengths: Lengths, config: Config) -> Iterator[Work]:
-    """Yield the work of a round's training and of comparing its checkpoints."""
-    if config.round.learn == "perfect":
-        yield _sft_work(f"{name} SFT", config.candidates.prompts * config.candidates.n, lengths, config.sft)
-        return
-    dpo = _dpo_work(f"{name} DPO", config.candidates.prompts, lengths, config.dpo)
-    yield dpo
-    if config.early_stop is not None:
-        yield from stopping_work(name, dpo.n_steps, count_stopping(n_seeds, config), lengths, config)
-
-
-def _sft_work(stage: str, n_answers: int, lengths: Lengths, options: SFTOptions) -> Work:
-    n_answer = min(lengths.prompt + lengths.answer, options.max_length)
-    return Work(
-        f"{stage}, at most {n_answers} answers",
-        "train",
-        n_trained=n_answers * n_answer * options.epochs,
-        n_steps=optimiser_steps(n_answers, options),
-        n_widest=options.micro_batch_size * n_answer,
-        training=options,
-    )
-
-
-def _dpo_work(stage: str, n_pairs: int, lengths: Lengths, options: DPOOptions) -> Work:
-    n_pair = 2 * min(lengths.prompt + lengths.answer, options.max_length)
-    return Work(
-        f"{stage}, at most {n_pairs}{PAIRS}",
-        "train",
-        n_trained=n_pairs * n_pair * options.epochs,
-        n_reference=n_pairs * n_pair,
-        n_steps=optimiser_steps(n_pairs, options),
-        n_widest=options.micro_batch_size * n_pair,
-        training=options,
-    )
-
-
 def _judging_chats(config: Config) -> list[list[Message]]:
     """Return the conversations that show how to judge (EFT), as many as the recipe asks for."""
     seeds, judge = config.seeds, config.judge
@@ -205,8 +153,7 @@ def _learn(run: Run, number: int, learnt_from: Path, stopping: list[Prompt], con
     if config.early_stop is None:
         _dpo(parent, out, pairs, options, config, title, reference)
         return
-    # not `out` yet, because a model there counts as the iteration's
-    trained, checkpoints = out.with_name("last_model"), checkpoints_of(run, number, pairs, config.early_stop, config)
+    trained, checkpoints = out.with_name(LAST), checkpoints_of(run, number, pairs, config.early_stop, config)
     set_aside_broken_model(trained)
     if not trained.exists():
         _dpo(parent, trained, pairs, options, config, title, reference, checkpoints)

@@ -11,13 +11,14 @@ from records import Message, Prompt
 from records.runs import Run
 from trainer.loop.gather import MOST_JUDGED
 from trainer.loop.held_out.figures import IterationFigures
+from trainer.loop.judging.judges import judges_named, round_judges
 from trainer.loop.plan.course import Course, steps_of
 from trainer.loop.plan.estimate import estimate
+from trainer.loop.plan.learning import PAIRS
 from trainer.loop.plan.probe import this_machine
 from trainer.loop.plan.work import Work
 from trainer.loop.plan.workload import stages
 from trainer.loop.recipe import Config
-from trainer.loop.rounds import PAIRS
 from trainer.training.memory.size import model_size
 
 PAIRS_PER_PROMPT = 0.45
@@ -44,12 +45,34 @@ def usual(work: Work) -> Work:
     return replace(work, **{name: math.ceil(getattr(work, name) * PAIRS_PER_PROMPT) for name in counts})
 
 
+def planned(run: Run, config: Config, to_make: Sequence[int], how: str) -> str:
+    """Return what a dry run plans. `to_make` are the iterations that are left to make.
+
+    `how` says where the estimate comes from. It is empty if nothing is left to do.
+    """
+    model, numbers = config.engine.model, range(1, config.iterations + 1)
+    made = [number for number in numbers if number not in to_make]
+    if not how:
+        return f"nothing is left to do in {run.folder}: {_named(made)} of {model} made and measured"
+    judged = round_judges(config.judge, config.panel)
+    how = f"judged by {judges_named(config.judge, config.panel)}; {how}" if judged else how
+    if not made:
+        return f"would run {config.iterations} iterations of {model} in {run.folder}; {how}"
+    what = f"make {_named(to_make)} of {model}" if to_make else f"measure the iterations of {model}"
+    of_other = f" as in {config.from_iteration}" if config.from_iteration else ""
+    return f"would {what} in {run.folder}, after {_named(made)}{of_other}; {how}"
+
+
+def _named(numbers: Sequence[int]) -> str:
+    return f"iter{numbers[0]}" if len(numbers) == 1 else f"iter{numbers[0]} to iter{numbers[-1]}"
+
+
 def opening(run: Run, config: Config, done: int, guess_s: float) -> list[str]:
     """Return what the run makes, about how long it takes, and where its files go. `done` iterations are made."""
     what = f"{config.name}: iter0 to iter{config.iterations} of {config.engine.model}"
     measured = f"each measured on {config.eval.prompts} held-out prompts"
     if done:
-        made = "iter1 is made" if done == 1 else f"iter1 to iter{done} are made"
+        made = f"{_named(range(1, done + 1))} {'is' if done == 1 else 'are'} made"
         return [f"{what}, {measured}", f"{made}; the run goes on in {run.folder}"]
     return [
         f"{what}, {measured}",

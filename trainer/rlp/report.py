@@ -1,10 +1,11 @@
 """The output of a run: its plan before the run, its tables after it."""
 
 import math
+from pathlib import Path
 
 import msgspec
 
-from console.output import tell, tell_json
+from console.output import counted, tell, tell_json
 from console.table import Cell, print_table
 from judges.judging.win_rate import say_flips
 from judges.options import JudgeOptions
@@ -15,8 +16,10 @@ from trainer.rlp.measure import Evaluation, PolicyFigures, RewardModelFigures
 from trainer.rlp.recipe import AnnotatorOptions, Config
 from trainer.rlp.splits import RLPSplit
 from trainer.rlp.synthetic_options import SyntheticOptions
+from trainer.runs.integrity import REWARD_MODEL
 from trainer.runs.ledger import LedgerLine
-from trainer.training.options import TrainingOptions
+from trainer.training.examples.held_out import n_held_out
+from trainer.training.options import ValidatedOptions
 
 
 def print_report(run: Run, config: Config, lines: list[LedgerLine], evaluation: Evaluation) -> None:
@@ -52,11 +55,27 @@ def method_name(config: Config) -> str:
     return {"spg": "RLP-SPG", "select_all": "Select-All", "reward": "Reward", "rlaif": "RLAIF"}[config.synthetic.method]
 
 
-def print_plan(run: Run, split: RLPSplit, n_chats: int, config: Config) -> None:
-    """Print the work of each stage. Numbers that are not known yet are upper bounds."""
+def print_plan(run: Run, split: RLPSplit, n_chats: int, config: Config, *, fresh: bool) -> None:
+    """Print the work of each stage that is left. Numbers that are not known yet are upper bounds.
+
+    With `fresh` nothing of what is there counts.
+    """
+    rows = _plan(split, n_chats, config)
+    left = rows if fresh else [row for row in rows if not _made_by(str(row["stage"]), run).exists()]
+    method = f"{method_name(config)} on {config.engine.model} in {run.folder}"
     if not config.json:
-        tell(f"would run {method_name(config)} on {config.engine.model} in {run.folder}", "")
-    print_table(_plan(split, n_chats, config), as_json=config.json)
+        rest = f", the {counted(len(left), 'stages')} of {len(rows)} that are left" if len(left) < len(rows) else ""
+        tell(*([f"would run {method}{rest}", ""] if left else [f"nothing is left to do of {method}"]))
+    if left or config.json:
+        print_table(left, as_json=config.json)
+
+
+def _made_by(stage: str, run: Run) -> Path:
+    """Return what is there once a stage is done: the evaluation, or the model that the stage makes or goes into."""
+    if stage.startswith("held-out"):
+        return run.folder / "eval" / "evaluation.json"
+    number = int(stage.removeprefix("iter")[0])
+    return run.model(number) if stage.endswith(("SFT", "PPO")) else run.iteration(number) / REWARD_MODEL
 
 
 def _plan(split: RLPSplit, n_chats: int, config: Config) -> list[dict[str, Cell]]:
@@ -109,8 +128,10 @@ def _ppo(stage: str, n_prompts: int, options: PPOOptions) -> dict[str, Cell]:
     return _row(stage, n_steps * options.rollout_batch_size, steps=updates)
 
 
-def _n_steps(n_examples: int, options: TrainingOptions) -> int:
-    return math.ceil(n_examples / options.batch_size) * options.epochs
+def _n_steps(n_prompts: int, options: ValidatedOptions) -> int:
+    """Return the steps of a training on an example of each prompt."""
+    n_learnt = n_prompts - n_held_out(n_prompts, options.validation_share)
+    return math.ceil(n_learnt / options.batch_size) * options.epochs
 
 
 def _n_questions(options: JudgeOptions) -> int:

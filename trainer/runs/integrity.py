@@ -18,6 +18,7 @@ from records.keys import files_digest
 from records.rows import Row
 from records.runs import Run
 from records.store import set_aside, write_atomic
+from trainer.runs.eval_integrity import check_eval_hashes
 from trainer.training.checkpoints import flaw_of, manifest_of
 
 HASHES = "hashes.json"
@@ -68,6 +69,13 @@ def write_hashes(run: Run, number: int) -> None:
         made = {"reward_model": model_digest(reward), "reward_stamps": _stamps(reward)}
         hashes = msgspec.structs.replace(hashes, **made)
     write_atomic(folder / HASHES, msgspec.json.format(msgspec.json.encode(hashes)))
+
+
+def check_unchanged(run: Run) -> None:
+    """Raise InputError if a file of a finished iteration or of the evaluation has changed since it was done."""
+    check_eval_hashes(run)
+    for number in sorted(run.done()):
+        check_hashes(run, number)
 
 
 def check_hashes(run: Run, number: int) -> None:

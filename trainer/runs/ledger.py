@@ -75,9 +75,14 @@ def adapter_of(model: Path) -> dict[str, str | int] | None:
 
 def set_aside_run(run: Run) -> None:
     """Set aside an earlier run of the same name. Raises StoreError if a process is working on it."""
+    check_free(run)
+    set_aside(run.folder)
+
+
+def check_free(run: Run) -> None:
+    """Raise StoreError if a process is working on the run."""
     if run.is_under_way:
         raise StoreError(f"{run.folder}: another process is at work on this run; wait for it or give another --name")
-    set_aside(run.folder)
 
 
 def claim_run(run: Run, config: Flags, made: Collection[str] = ()) -> None:
@@ -86,10 +91,15 @@ def claim_run(run: Run, config: Flags, made: Collection[str] = ()) -> None:
     A setting that only lengthens the run may change, and run.toml is updated. `made` are the ids in the run's ledger:
     the run may not become shorter than that.
     """
-    settings = _settings(config)
     if not run.config.exists():
-        write_atomic(run.config, tomli_w.dumps({"settings": settings, "versions": _versions()}))
-        return
+        write_atomic(run.config, tomli_w.dumps({"settings": _settings(config), "versions": _versions()}))
+    elif longer := check_settings(run, config, len(made)):
+        _lengthen(run, longer)
+
+
+def check_settings(run: Run, config: Flags, n_made: int) -> dict[str, Any]:
+    """Return the settings that lengthen a run that is there. Raises InputError as `claim_run` does."""
+    settings = _settings(config)
     # A run.toml of an earlier version may still have secrets, and lacks settings that came later.
     before = _with_new(without_secrets(read_settings(run)), _settings(type(config)()))
     if changed := _differences(_deciding(before), _deciding(settings)):
@@ -99,13 +109,12 @@ def claim_run(run: Run, config: Flags, made: Collection[str] = ()) -> None:
         )
     longer = {name: settings[name] for name in LENGTHENS if name in settings and settings[name] != before.get(name)}
     for name, n in longer.items():
-        if n < len(made):
+        if n < n_made:
             raise InputError(
-                f"{run.folder} has {len(made)} {name} already, and --{name} {n} is fewer: give as many or more, "
+                f"{run.folder} has {n_made} {name} already, and --{name} {n} is fewer: give as many or more, "
                 "or another --name"
             )
-    if longer:
-        _lengthen(run, longer)
+    return longer
 
 
 def remove_run_leftovers(run: Run) -> None:

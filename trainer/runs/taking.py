@@ -11,7 +11,7 @@ from console.progress import say
 from records import Prompt, Store, read_rows
 from records.leftovers import temporary_folder
 from records.rows import request_text
-from records.runs import Run, find_run, read_settings
+from records.runs import RUNS, Run, find_run, read_settings
 from trainer.runs.integrity import check_hashes
 from trainer.runs.ledger import LedgerLine
 from trainer.training.lora.folder import relinked
@@ -26,13 +26,12 @@ def origin_of(run: Run, name: str, number: int, base: str, *, fresh: bool) -> Ru
     With `fresh` it has none yet. Raises InputError if that run lacks one of them, is this one, or has another base
     model than `base`.
     """
-    wanted = set(range(1, number + 1))
+    wanted, what = set(range(1, number + 1)), f"--from-iteration {name}/iter{number}"
+    if run.folder.resolve() in (Path(name).resolve(), (RUNS / name).resolve()):
+        raise InputError(f"{what}: that is this run: give the new one another --name")
     if wanted <= run.done() and not fresh:
         return None
     source = find_run(name)
-    what = f"--from-iteration {name}/iter{number}"
-    if source.folder.resolve() == run.folder.resolve():
-        raise InputError(f"{what}: that is this run: give the new one another --name")
     settings = read_settings(source)
     if "rlp" in settings:
         raise InputError(f"{what}: {source.folder} is a run of trainer.rlp")

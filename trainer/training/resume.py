@@ -78,6 +78,11 @@ def newest_state(trainer: Trainer, plan: StatePlan) -> SavedState | None:
     return newest[0]
 
 
+def saved_step(work: Path) -> int:
+    """Return the steps behind the last whole state in a training's work folder, whichever training's it is, or 0."""
+    return max((state.step for folder in work.glob("checkpoint-*") if (state := _state_in(folder))), default=0)
+
+
 class StateSaver(TrainerCallback):  # type: ignore[misc]
     """Saves the state whenever the last one is older than `plan.minutes`.
 

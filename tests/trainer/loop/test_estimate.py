@@ -80,6 +80,29 @@ def test_the_stages_by_hand() -> None:
     assert stage(works, "held-out answers").n_calls == 3 * 5 and stage(works, "held-out comp").n_calls == 2 * 2 * 5
 
 
+def test_held_out_prompts_are_not_learnt_and_are_read_at_each_validation() -> None:
+    chats: list[list[Message]] = [
+        [{"role": "user", "content": f"{n:040}"}, {"role": "assistant", "content": "y" * 80}] for n in range(20)
+    ]
+    config = replace(
+        CONFIG,
+        sft=replace(CONFIG.sft, validation_share=0.2),
+        dpo=replace(CONFIG.dpo, validation_share=0.2, validation_steps=3, epochs=2),
+    )
+    works = loop_work(config, PROMPTS, chats)
+    sft, dpo = stage(works, "iter1 SFT"), stage(works, "iter2 DPO, at most 5 pairs")
+    n_chat, n_pair = 10 + 20 + 2 * TURN_TOKENS, 2 * (40 // 4 + TURN_TOKENS + 50)
+    assert (sft.n_trained, sft.n_steps) == (16 * n_chat * 2, 4)
+    assert sft.n_reference == 4 * n_chat * 4, "a tenth of 4 steps is one, so after each"
+    assert (dpo.n_trained, dpo.n_steps) == (5 * n_pair * 2, 4)
+    assert dpo.n_reference == (6 + 1 * 2) * n_pair, "the reference reads all, the policy one after 3 and 4 steps"
+    perfect = loop_work(replace(config, round=RoundOptions(learn="perfect")), PROMPTS, chats)
+    assert stage(perfect, "iter2 SFT, at most 15 answers").n_trained == 15 * n_pair // 2 * 2
+    assert stage(loop_work(config, PROMPTS, []), "iter1 SFT").n_steps == 0
+    with pytest.raises(InputError, match="1 prompt: too few to hold some out; give more, or --sft.validation-share 0"):
+        loop_work(config, PROMPTS, CHATS)
+
+
 def test_a_judge_that_writes_costs_tokens_and_a_long_chat_is_cut() -> None:
     text = replace(CONFIG, judge=RoundJudgeOptions(read="text", samples=3, max_new_tokens=100))
     judging = stage(loop_work(text, PROMPTS, CHATS), "iter2 judg")

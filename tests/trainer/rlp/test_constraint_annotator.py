@@ -58,6 +58,6 @@ def test_the_answer_that_follows_more_is_preferred_and_no_model_is_asked(tmp_pat
 def test_a_run_that_labels_by_constraints_needs_no_annotator_model(capsys: pytest.CaptureFixture[str]) -> None:
     config = Config(annotator=OPTIONS, json=True)
     check(config)
-    print_plan(Run(Path("runs/x")), RLPSplit(PROMPTS, PROMPTS, PROMPTS), 4, config)
+    print_plan(Run(Path("runs/x")), RLPSplit(PROMPTS, PROMPTS, PROMPTS), 4, config, fresh=False)
     stages = {row["stage"]: row["judge calls"] for row in json.loads(capsys.readouterr().out)}
     assert stages["iter1 annotator"] == stages["held-out annotator"] == 0

@@ -14,7 +14,7 @@ import trainer.rlp.annotator
 import trainer.rlp.gather
 import trainer.rlp.stages
 from console.command import parse
-from console.errors import InputError
+from console.errors import InputError, StoreError
 from engines.options import EngineOptions
 from engines.protocol import Request
 from engines.scripted import ScriptedEngine
@@ -30,6 +30,7 @@ from trainer.rlp.recipe import (
     RLPOptions,
 )
 from trainer.rlp.synthetic_options import SyntheticOptions
+from trainer.runs.ledger import LedgerLine
 
 CLOCK = re.compile(rb'"seconds":[0-9.e-]+')
 KILLS = (
@@ -322,6 +323,34 @@ def test_a_dry_run_counts_what_each_stage_does_and_writes_nothing(
     assert plan["iter3 samples"]["answers"] == 24 and plan["held-out annotator"]["judge calls"] == 2 * 4 * 5
     assert plan["held-out answers and samples"]["answers"] == 3 * 4 * 3
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_counts_only_what_is_left_and_refuses_what_the_command_would(
+    config: Config,
+    spg: tuple[Run, Trained],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = Run(tmp_path / "runs" / "tiny")
+    shutil.copytree(spg[0].folder, run.folder, symlinks=True)
+    main(replace(config, dry_run=True))
+    assert "nothing is left to do of RLP-SPG" in capsys.readouterr().out
+    for made in (run.folder / "eval", run.model(3)):
+        shutil.rmtree(made)
+    run.ledger.write_bytes(b"".join(run.ledger.read_bytes().splitlines(keepends=True)[:2]))
+    main(replace(config, dry_run=True, json=True))
+    stages = [row["stage"] for row in json.loads(capsys.readouterr().out)]
+    assert stages == ["iter3 PPO", "held-out answers and samples", "held-out annotator"]
+    for fresh, n in ((False, 3), (True, 11)):
+        main(replace(config, dry_run=True, json=True, fresh=fresh))
+        assert len(json.loads(capsys.readouterr().out)) == n
+    for dry_run in (False, True):
+        with pytest.raises(InputError, match="made with other settings: seed was 0, now 1"):
+            main(replace(config, seed=1, dry_run=dry_run))
+        with Store(run.ledger, LedgerLine), pytest.raises(StoreError, match="another process is at work on this run"):
+            main(replace(config, dry_run=dry_run))
 
 
 def test_the_runs_engine_computes_the_rewards_too_and_leaves_room_for_the_policy(

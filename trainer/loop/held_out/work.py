@@ -15,7 +15,8 @@ def measuring_work(number: int, lengths: Lengths, config: Config) -> Iterator[Wo
     """Yield the work of measuring an iteration, called as its progress. The rows of the plan are of all iterations."""
     name, judge, n_each = f"iter{number}", config.judge, config.eval.prompts
     n_answers, rubric = n_each * config.eval.n, load_rubric(judge.rubric)
-    yield replace(answering_work(f"{name} held-out answers", n_answers, lengths), row="held-out answers")
+    answers = answering_work(f"{name} held-out answers", n_answers, lengths)
+    yield replace(answers, row="held-out answers", files=(f"eval/{name}.jsonl",))
     by_others = bool(round_judges(config.judge, config.panel))
     if not by_others:
         own = judging_work(f"{name} judging its own", n_answers, rubric, judge, lengths)

@@ -60,7 +60,7 @@ class Speeds:
 
 def probe(folder: Path, config: Config, prompts: Sequence[Prompt], sft_chats: Sequence[Sequence[Message]]) -> Speeds:
     """Measure the model in `folder` on this machine: it writes some tokens, judges once and trains a step."""
-    say("measuring the speed of this machine; --no-measure leaves it out")
+    say("measuring the speed of this machine; --estimate.no-measure leaves it out")
     _reset_peak()
     options = config.engine
     engine = TransformersEngine.load(

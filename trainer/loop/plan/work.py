@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from judges.options import OF_CHOICES, JudgeOptions, Reading
@@ -34,7 +34,7 @@ class Work:
     n_trained: int = 0
     """Tokens of a forward and backward pass, over all epochs."""
     n_reference: int = 0
-    """Tokens that the reference model reads once."""
+    """Tokens that a training only reads: those of the reference model once, and those of each validation."""
     n_steps: int = 0
     """Optimiser steps."""
     n_widest: int = 0
@@ -47,6 +47,9 @@ class Work:
     """The stage whose progress covers this work, if it has none of its own."""
     n_beside: int = 0
     """Models in memory beside the one that is trained: a judge, a reference."""
+    files: tuple[str, ...] = ()
+    """The files of the run that get a row for each of its `n_results` answers or verdicts."""
+    n_results: int = 0
     is_own: bool = True
     """Whether a model of the run does the work. The speed and size of others are not known."""
 
@@ -86,7 +89,8 @@ def optimiser_steps(n_examples: int, options: TrainingOptions) -> int:
 def answering_work(stage: str, n: int, lengths: Lengths) -> Work:
     """Return the work of writing `n` answers."""
     widest = min(n, lengths.rows) * (lengths.prompt + lengths.answer)
-    return Work(stage, "answer", n_calls=n, n_read=n * lengths.prompt, n_written=n * lengths.answer, n_widest=widest)
+    work = Work(stage, "answer", n_calls=n, n_read=n * lengths.prompt, n_written=n * lengths.answer, n_widest=widest)
+    return replace(work, n_results=n)
 
 
 def together(works: Sequence[Work]) -> list[Work]:
@@ -97,13 +101,16 @@ def together(works: Sequence[Work]) -> list[Work]:
     ]
 
 
+COUNTS = tuple(
+    field.name
+    for field in fields(Work)
+    if field.name.startswith("n_") and field.name not in ("n_widest", "n_beside")  # of which the largest counts
+)
+"""What several works have together, and a part of one has in part."""
+
+
 def _sum(row: str, works: Sequence[Work]) -> Work:
-    counts = {
-        field.name: sum(getattr(work, field.name) for work in works)
-        for field in fields(Work)
-        if field.name.startswith("n_")
-        and field.name not in ("n_widest", "n_beside")  # of which the largest counts, not the sum
-    }
+    counts = {name: sum(getattr(work, name) for work in works) for name in COUNTS}
     is_own = all(work.is_own for work in works)
     most = {name: max(getattr(work, name) for work in works) for name in ("n_widest", "n_beside")}
     return Work(row, works[0].kind, is_own=is_own, **most, **counts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from console.errors import InputError
@@ -13,8 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from records import Message
+    from trainer.training.options import ValidatedOptions
 
 SHARE_FLAG = "--validation-share"
+TENTH = 0.1
+"""transformers takes a number of steps under 1 for a share of the training."""
 
 
 def prompt_key(prompt: str | Sequence[Message]) -> str:
@@ -29,6 +33,19 @@ def opening_of(chat: Sequence[Message]) -> Sequence[Message]:
     return chat[: first + 1]
 
 
+def n_held_out(n_prompts: int, share: float) -> int:
+    """Return how many of so many prompts are held out, at least one if any share is."""
+    return max(1, round(share * n_prompts)) if share else 0
+
+
+def n_validations(n_steps: int, options: ValidatedOptions) -> int:
+    """Return how often a training of `n_steps` measures its validation loss if it goes to its end."""
+    if not options.validation_share:
+        return 0
+    every = options.validation_steps or math.ceil(TENTH * n_steps)
+    return math.ceil(n_steps / every)  # after the last step too
+
+
 def held_out_places(keys: Sequence[str], share: float, seed: int, flag: str) -> tuple[list[int], list[int]]:
     """Return the places of the rows to train on and of those that are held out, by the keys of the rows' prompts.
 
@@ -41,10 +58,10 @@ def held_out_places(keys: Sequence[str], share: float, seed: int, flag: str) -> 
         return list(range(len(keys))), []
     # ranked by a hash, so that the order of the file does not matter
     prompts = sorted(set(keys), key=lambda key: content_key(flag, seed, key))
-    n_held_out = max(1, round(share * len(prompts)))
-    if n_held_out >= len(prompts):
+    n = n_held_out(len(prompts), share)
+    if n >= len(prompts):
         raise InputError(f"{counted(len(prompts), 'prompts')}: too few to hold some out; give more, or {flag} 0")
-    held_out = set(prompts[:n_held_out])
+    held_out = set(prompts[:n])
     sides: tuple[list[int], list[int]] = ([], [])
     for place, key in enumerate(keys):
         sides[key in held_out].append(place)

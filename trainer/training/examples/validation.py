@@ -9,14 +9,13 @@ from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
 
 from console.errors import TrainingError
 from console.progress import say
+from trainer.training.examples.held_out import TENTH
 from trainer.training.memory.float32 import KEPT
 from trainer.training.options import TrainingOptions, ValidatedOptions
 
 if TYPE_CHECKING:
     pass
 
-TENTH = 0.1
-"""transformers takes a number of steps under 1 for a share of the training."""
 LOSS = "eval_loss"
 
 
