@@ -2,12 +2,13 @@
 
 python -m trainer.runs                     all of runs/
 python -m trainer.runs runs/demo other/    one run, and those in another folder
+python -m trainer.runs runs/demo/iter2     one iteration
 python -m trainer.runs --clean             remove what no resume needs, and say how much that was
 python -m trainer.runs --clean --dry-run   only name it
 
 Of a finished iteration or training, --clean removes the saved state, the optimiser in PPO's checkpoints, and the
-checkpoints that early stopping chose from. Models, answers, judgments and pairs stay. A run under way and an unfinished
-iteration are left alone.
+checkpoints that early stopping chose from. Of an unfinished one it removes the tokenised examples of a killed training,
+which are made again. Models, answers, judgments and pairs stay, and a run under way is left alone.
 """
 
 from dataclasses import dataclass

@@ -1,12 +1,13 @@
 """Prints the runs, and cleans them."""
 
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import msgspec
 
 from console.output import say, tell, tell_json
-from console.table import Cell, print_table
+from console.table import WIDTH, Cell, print_table
 from records.runs import RUNS
 from trainer.runs.overview import Overview, overviews
 
@@ -51,8 +52,14 @@ def _tell_numbers(shown: list[Overview]) -> None:
         tell("")
     for row in several:
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in row.by_iteration.items())
-        best = "" if row.best is None else f"; the best is {row.best.iteration}, or --model {row.folder.name}/best"
-        tell(f"{row.folder}: {row.figure}: {numbers}{best}")
+        best = "" if row.best is None else f"; the best is {row.best.iteration}, or --model {_name(row.folder)}/best"
+        line = f"{row.folder}: {row.figure}: {numbers}{best}"
+        tell(*wrap(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+
+
+def _name(run: Path) -> str:
+    """Return the name by which commands find a run: its folder's, if that is in runs/, or else its path."""
+    return run.name if run.absolute().parent == RUNS.absolute() else str(run)
 
 
 def _tell_freed(shown: list[Overview], *, clean: bool, dry_run: bool) -> None:

@@ -1,8 +1,8 @@
 """Finds what a run keeps that no resume needs, and removes it.
 
-Only two kinds of things count: what lies beside a model that is whole (the saved state of its training, the optimiser
-in PPO's checkpoints), and the checkpoints of an iteration that is in the ledger. A training without its model is never
-touched, because it may go on.
+Only three kinds of things count: what lies beside a model that is whole (the saved state of its training, the optimiser
+in PPO's checkpoints), the checkpoints of an iteration that is in the ledger, and the examples of a run's training that
+was killed, which a resume makes again. A training without its model is not touched otherwise, because it may go on.
 """
 
 import os
@@ -38,13 +38,19 @@ class Freeable:
             remove(self.path)
 
 
-TRAINING_STATE, OPTIMISER_STATE, ITERATION_CHECKPOINTS = "state of a training", "optimiser of PPO", "checkpoints"
+TRAINING_STATE, TRAINING_EXAMPLES = "state of a training", "examples of a training"
+OPTIMISER_STATE, ITERATION_CHECKPOINTS = "optimiser of PPO", "checkpoints"
 
 
 def freeable_in_run(run: Run) -> Iterator[Freeable]:
     """Yield what the finished iterations of a run no longer need. A run under way has nothing to free."""
-    if not run.is_under_way:
-        yield from freeable_in_iterations(run)
+    if run.is_under_way:
+        return
+    yield from freeable_in_iterations(run)
+    for number in sorted(set(run.iterations()) - run.done()):
+        for left in sorted(run.iteration(number).glob("*.examples")):
+            if left.is_dir() and not left.is_symlink() and flaw_of(left.with_name(left.stem)) is not None:
+                yield _freeable(left, TRAINING_EXAMPLES, tuple(files_below(left)))
 
 
 def freeable_in_iterations(run: Run) -> Iterator[Freeable]:
@@ -64,9 +70,9 @@ def freeable_beside_models(folder: Path) -> Iterator[Freeable]:
     for model in sorted(folder.iterdir()):
         if model.is_symlink() or not model.is_dir() or flaw_of(model) is not None:
             continue
-        for left in (work_of(model), examples_path(model)):
+        for left, what in ((work_of(model), TRAINING_STATE), (examples_path(model), TRAINING_EXAMPLES)):
             if left.is_dir() and not left.is_symlink():
-                yield _freeable(left, TRAINING_STATE, tuple(files_below(left)))
+                yield _freeable(left, what, tuple(files_below(left)))
         kept = model.with_name(f"{model.name}.checkpoints")
         for step in sorted(kept.iterdir()) if kept.is_dir() and not kept.is_symlink() else ():
             files = tuple(path for name in ONLY_FOR_TRAINING if (path := step / name).is_file())

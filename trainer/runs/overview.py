@@ -11,7 +11,7 @@ import msgspec
 
 from console.errors import InputError
 from console.output import counted
-from records.runs import RLP_ITERATIONS, Best, Run, best_of_run, figures_of_run, read_settings
+from records.runs import ITERATION, RLP_ITERATIONS, RUNS, Best, Run, best_of_run, figures_of_run, read_settings
 from trainer.runs.freeable import Freeable, files_below, freeable_beside_models, freeable_in_run, n_bytes_of
 from trainer.training.checkpoints import flaw_of
 from trainer.training.outcome import REPORT, Trained
@@ -19,6 +19,7 @@ from trainer.training.outcome import REPORT, Trained
 STAGES = (
     ("model", "measuring"),
     ("model.state", "training"),
+    ("model.examples", "training"),
     ("model.metrics.jsonl", "training"),
     ("pairs.jsonl", "training"),
     ("judgments.jsonl", "judging"),
@@ -53,7 +54,7 @@ class Overview:
 
     folder: Path
     kind: str
-    """loop, rlp, training, empty, one of KINDS, or other."""
+    """loop, rlp, iteration, training, model, empty, unreadable, one of KINDS, or other."""
     state: str
     """finished, under way, stopped, or damaged, with the reason."""
     n_done: int | None = None
@@ -74,18 +75,20 @@ class Overview:
 
 
 def overviews(folders: list[Path]) -> Iterator[Overview]:
-    """Yield what there is in each folder: the folder itself if it is a run, or else each folder in it.
+    """Yield what there is in each folder: the folder itself if it is a run or a part of one, or else each folder in it.
 
-    Raises InputError if a folder is not there.
+    Of a project's folder those in its runs/ are shown. Raises InputError if a folder is not there.
     """
     for folder in folders:
         if not folder.is_dir():
             what = "a file" if folder.exists() else "no such folder"
             raise InputError(f"{folder}: {what}; name a run, or a folder of runs")
-        if is_run(folder):
-            yield overview(folder)
+        # `.` and `..` say nothing of what they are
+        if (itself := overview(folder if folder.name.strip(".") else folder.resolve())).kind != "other":
+            yield itself
             continue
-        yield from (overview(path) for path in sorted(folder.iterdir()) if path.is_dir())
+        within = folder / RUNS if (folder / RUNS).is_dir() else folder
+        yield from (overview(path) for path in sorted(within.iterdir()) if path.is_dir())
 
 
 def is_run(folder: Path) -> bool:
@@ -96,9 +99,11 @@ def is_run(folder: Path) -> bool:
 def overview(folder: Path) -> Overview:
     """Return what a folder is. It is never an error."""
     try:
-        return _of_run(Run(folder)) if is_run(folder) else _of_folder(folder)
+        if is_run(folder):
+            return _of_run(Run(folder))
+        return _of_part(Run(folder.parent), folder) if is_run(folder.parent) else _of_folder(folder)
     except (OSError, InputError) as error:
-        return Overview(folder, "other", f"cannot be read: {error}")
+        return Overview(folder, "unreadable", f"cannot be read: {error}")
 
 
 def _of_run(run: Run) -> Overview:
@@ -129,6 +134,26 @@ def _of_run(run: Run) -> Overview:
     )
 
 
+def _of_part(run: Run, folder: Path) -> Overview:
+    """Return what a folder in a run is: an iteration, or something that its run tells more about."""
+    n_bytes = n_bytes_of(files_below(folder))
+    match = ITERATION.fullmatch(folder.name)
+    if match is None:
+        return Overview(folder, "part", f"part of the run {run.folder}", n_bytes=n_bytes)
+    done, (figure, numbers) = run.done(), figures_of_run(run)
+    is_done = int(match[1]) in done | {0}
+    return Overview(
+        folder,
+        "iteration",
+        "finished" if is_done else "under way" if run.is_under_way else "stopped",
+        doing=None if is_done else _doing(run, done),
+        figure=figure,
+        by_iteration={name: value for name, value in numbers.items() if name == folder.name},
+        n_bytes=n_bytes,
+        freeable=tuple(part for part in freeable_in_run(run) if folder in part.path.parents),
+    )
+
+
 def _doing(run: Run, done: set[int]) -> str:
     number = max(done, default=0) + 1
     if not run.iteration(number).is_dir():
@@ -144,16 +169,19 @@ def _of_folder(folder: Path) -> Overview:
     n_bytes = n_bytes_of(files_below(folder))
     if not inside:
         return Overview(folder, "empty", "empty")
+    if flaw_of(folder) is None:
+        by_name = {} if (loss := _loss(folder)) is None else {folder.name: loss}
+        return Overview(folder, "model", "finished", figure="loss", by_iteration=by_name, n_bytes=n_bytes)
     models = [path for path in inside if path.is_dir() and flaw_of(path) is None]
-    going = [path for path in inside if path.name.endswith(".state") and path.is_dir()]
-    stopped = [path for path in going if not path.with_name(path.name.removesuffix(".state")).exists()]
+    going = [path for path in inside if path.suffix in (".state", ".examples") and path.is_dir()]
+    stopped = [path.stem for path in going if not path.with_name(path.stem).exists()]
     if not models and not stopped and folder.name in KINDS:
         return Overview(folder, KINDS[folder.name], _contents(folder, inside), n_bytes=n_bytes)
     if not models and not stopped:
         return Overview(folder, "other", f"no run and no model: {counted(len(inside), 'items')}", n_bytes=n_bytes)
-    losses = {model.name: loss for model in models if (loss := _loss(model)) is not None}
+    losses = {model.name: one for model in models if (one := _loss(model)) is not None}
     state = "stopped or under way" if stopped else "finished"
-    doing = f"{stopped[0].name.removesuffix('.state')}: training" if stopped else None
+    doing = f"{stopped[0]}: training" if stopped else None
     freeable = tuple(freeable_beside_models(folder))
     return Overview(
         folder, "training", state, doing=doing, figure="loss", by_iteration=losses, n_bytes=n_bytes, freeable=freeable

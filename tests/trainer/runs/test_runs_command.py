@@ -76,7 +76,9 @@ def test_a_run_is_listed_with_its_iterations_numbers_and_size(capsys: pytest.Cap
     assert row["by_iteration"] == pytest.approx({"iter1": 10.0, "iter2": 20.0, "iter3": 30.0})
     assert row["best"] == "iter3" and row["bytes"] > 3000 and row["freeable"] == []
     main(parse(Config, [], "trainer.runs"))
-    shown = capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    shown = " ".join(line.strip() for line in lines)
     assert "3 of 3" in shown and "does what is asked, % 30" in shown and "the best is iter3" in shown
     assert "nothing could be freed" in shown
 
@@ -216,6 +218,58 @@ def test_folders_of_results_are_named_with_what_is_in_them(capsys: pytest.Captur
     rows = listed(capsys)
     assert rows["scores"]["kind"] == "judgments" and rows["scores"]["state"] == "2 results, the newest is new.jsonl"
     assert rows["evals"]["kind"] == "evaluations" and rows["evals"]["state"] == "alpaca, mt_bench of mine, smollm2"
+
+
+def test_a_part_of_a_run_and_a_training_are_listed_as_what_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    run = save_run("demo", 2, 3)
+    save_state(run.model(2))
+    run.iteration(3).mkdir()
+    (run.iteration(3) / "pairs.jsonl").write_text("{}\n")
+    rows = listed(capsys, "runs/demo/iter2", "runs/demo/iter3")
+    assert [row["kind"] for row in rows.values()] == ["iteration", "iteration"]
+    assert rows["iter2"]["state"] == "finished" and rows["iter2"]["by_iteration"] == pytest.approx({"iter2": 20.0})
+    assert [part["what"] for part in rows["iter2"]["freeable"]] == ["state of a training"]
+    assert (rows["iter3"]["state"], rows["iter3"]["doing"]) == ("stopped", "iter3: training")
+    [inside] = listed(capsys, "runs/demo/iter2/model").values()
+    assert inside["kind"] == "model" and inside["by_iteration"] == {"model": 0.5}
+    (run.folder / "eval").mkdir()
+    assert listed(capsys, "runs/demo/eval")["eval"]["state"] == "part of the run runs/demo"
+    save_model(Path("runs/sft/model"))
+    assert listed(capsys, "runs/sft")["sft"]["kind"] == "training"
+
+
+@pytest.mark.parametrize(("cwd", "names"), [(".", ["demo", "sft"]), ("runs", ["demo", "sft"]), ("runs/demo", ["demo"])])
+def test_the_folder_that_one_is_in_can_be_named(
+    cwd: str, names: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = save_run("demo", 2, 2).folder.resolve()
+    save_model(Path("runs/sft/model"))
+    Path("console").mkdir()
+    monkeypatch.chdir(cwd)
+    assert list(listed(capsys, ".")) == names
+    main(parse(Config, ["."], "trainer.runs"))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"--model {'demo' if cwd == '.' else run if cwd == 'runs/demo' else 'demo'}/best" in shown
+
+
+def test_the_examples_of_a_killed_training_are_told_and_go_unless_it_may_be_running(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = save_run("demo", 1, 2)
+    alone = Path("runs/sft/model")
+    for model in (run.model(2), alone):
+        examples = model.with_name("model.examples") / "0"
+        examples.mkdir(parents=True)
+        (examples / "examples.arrow").write_bytes(b"x" * 700)
+    rows = listed(capsys)
+    assert [(part["what"], part["bytes"]) for part in rows["demo"]["freeable"]] == [("examples of a training", 700)]
+    assert rows["demo"]["doing"] == "iter2: training"
+    assert (rows["sft"]["state"], rows["sft"]["doing"]) == ("stopped or under way", "model: training")
+    with Store(run.ledger, LedgerLine):
+        main(parse(Config, ["--clean"], "trainer.runs"))
+    assert run.iteration(2).joinpath("model.examples").exists()
+    main(parse(Config, ["--clean"], "trainer.runs"))
+    assert list(run.iteration(2).iterdir()) == [] and alone.with_name("model.examples").exists()
 
 
 def test_without_runs_it_says_how_to_make_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,7 +42,7 @@ def n_validations(n_steps: int, options: ValidatedOptions) -> int:
     """Return how often a training of `n_steps` measures its validation loss if it goes to its end."""
     if not options.validation_share:
         return 0
-    every = options.validation_steps or math.ceil(TENTH * n_steps)
+    every = options.validation_steps or max(1, math.ceil(TENTH * n_steps))
     return math.ceil(n_steps / every)  # after the last step too
 
 
