@@ -75,7 +75,8 @@ def _local_model(name: str, run: str | None) -> Path | None:
 
 
 def _no_model(name: str) -> str:
-    return f"no model '{name}': not a folder, not {PACKAGED}, not iterN, not best"
+    is_file = Path(name).is_file()
+    return f"no model '{name}': {'a file and ' if is_file else ''}not a folder, not {PACKAGED}, not iterN, not best"
 
 
 def model_digest(folder: Path) -> str:

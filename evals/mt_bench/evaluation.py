@@ -10,6 +10,7 @@ from console.progress import say
 from engines.options import check_engine, open_engine, pinned
 from engines.protocol import Engine
 from engines.shards.options import check_workers
+from evals.comparing.naming import listed
 from evals.mt_bench.benchmark import check_rubric
 from evals.mt_bench.files.judgments import Compared, Scored, read_judgments
 from evals.mt_bench.files.questions import Answers, read_questions
@@ -48,6 +49,12 @@ def _score_stored(config: Config) -> Result | None:
     path = questions_path(config)
     questions = read_questions(path, config.bench, BadRows(strict=config.strict)) if path else []
     categories = {question.id: question.category for question in questions}
+    others = sorted({verdict.question_id for verdict in judged} - categories.keys())
+    if path and others:
+        say(
+            f"{len(others)} of the judged questions are not in {path} ({listed(others)}): they count, and are in no "
+            "category"
+        )
     chosen: Iterator[Scored | Compared] = take_prompts(judged, config.limit, lambda verdict: verdict.question_id)
     first = list(chosen)
     source = ", ".join(map(str, config.judgments))

@@ -69,6 +69,12 @@ def test_an_unknown_name_is_one_clear_line(name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_in_the_place_of_a_model_is_told(tmp_path: Path) -> None:
+    (tmp_path / "answers.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(InputError, match="no model '.*answers.json': a file and not a folder"):
+        check_model(str(tmp_path / "answers.json"))
+
+
 def test_the_digest_is_that_of_the_files_and_not_of_the_folder(tiny_model: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_model, tmp_path / "copy")
     (tmp_path / "copy" / "training.json").write_text("{}")

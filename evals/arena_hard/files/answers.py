@@ -72,7 +72,8 @@ def files_in(places: Iterable[Path]) -> list[Path]:
             continue
         inside = sorted(path for path in place.iterdir() if path.name.endswith(ENDINGS))
         if not inside:
-            raise InputError(f"{place}: no .jsonl file in this folder")
+            deeper = next((path.parent for path in sorted(place.glob("*/*")) if path.name.endswith(ENDINGS)), None)
+            raise InputError(f"{place}: no .jsonl file in this folder{f'; did you mean {deeper}?' if deeper else ''}")
         files += inside
     return files
 

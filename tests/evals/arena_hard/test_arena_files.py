@@ -119,6 +119,7 @@ BAD_JUDGMENTS = [
     ({"one.jsonl": [judged_row("1", "A>B")]}, "one.jsonl: no usable row"),
     ({"a.jsonl": [judged_row("1", "A>B", "A>B", category="mine", baseline="")]}, "a.jsonl: no usable row"),
     ({"a.jsonl": [{"uid": "1", "games": 3}]}, "a.jsonl: no usable row"),
+    ({"judge/a.jsonl": [judged_row("1", "A>B", "A>B")]}, "in this folder; did you mean .*judged/judge"),
 ]
 
 

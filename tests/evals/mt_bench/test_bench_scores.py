@@ -154,3 +154,14 @@ def test_stored_judgments_ask_nothing_and_print_the_tables(bench: Bench, capsys:
     assert "judged by gpt-4" in shown.out and "6.45 [" in shown.out and "category" in shown.out
     assert "alpha: no verdict on 2 of 24 answers, which count nowhere" in shown.err
     assert bench.n_asked() == (0, 0)
+
+
+def test_judgments_of_other_questions_than_those_given_are_told(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = bench.write("gpt-4_single.jsonl", scored_rows())
+    questions = [{"question_id": n, "category": category_of(n), "turns": ["A?", "B?"]} for n in IDS if n > 82]
+    bench.run("--judgments", str(path), "--questions", str(bench.write("q.jsonl", questions)), data=False)
+    assert (
+        "2 of the judged questions are not in" in (told := capsys.readouterr().err) and "(81, 82): they count" in told
+    )

@@ -154,7 +154,7 @@ def test_settings_that_cannot_do_are_refused_before_anything_is_asked(
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"id": "e", "prompt": "Say hi."}, "the field 'kind' is None"),
+        ({"id": "e", "prompt": "Say hi."}, "no field 'kind': write"),
         ({"id": "e", "prompt": "Say hi.", "kind": "bad"}, "the field 'kind' is 'bad'"),
         (ROWS[0], "two rows have the id 'harmful-0'"),
     ],
