@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from evals.report.drawing.svg import FAINT, FIRST, LINE, SECOND, TEXT, svg_of
 from evals.report.facts.judged import JudgedFacts
@@ -80,6 +81,7 @@ def histogram(title: str, judged: JudgedFacts) -> Panel:
     """Return how often each score was given."""
     figure, axes = _axes()
     axes.hist(judged.scores, bins=N_BINS, color=FIRST)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("score", fontsize=8)
     n, mean = len(judged.scores), float(np.mean(judged.scores))
     note = f"{n:,} scores, mean {mean:.2f}, standard deviation {float(np.std(judged.scores)):.2f}"
@@ -91,7 +93,8 @@ def lengths(title: str, judged: JudgedFacts) -> Panel:
     figure, axes = _axes()
     n = len(judged.scores)
     chosen = np.random.default_rng(0).permutation(n)[:MOST_POINTS]
-    axes.scatter(judged.chars[chosen], judged.scores[chosen], s=7, color=FIRST, alpha=0.45, linewidths=0)
+    size = float(np.clip(200 / max(n, 1), 7, 25))  # many points stay apart, and few are seen
+    axes.scatter(judged.chars[chosen], judged.scores[chosen], s=size, color=FIRST, alpha=0.45, linewidths=0)
     axes.set_xlabel("characters", fontsize=8)
     drawn = f"{len(chosen)} of {n:,} answers" if n > MOST_POINTS else f"{n:,} answers"
     correlation = judged.correlation

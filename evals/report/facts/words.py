@@ -13,6 +13,7 @@ from evals.report.facts.shown import ShownPair, Side
 from records.runs import Run
 
 LEAST_SHARE = 0.01
+NO_BREAK = "\u00a0"
 MARKS = {"followed": "✓", "broken": "✗"}
 
 
@@ -43,7 +44,8 @@ def said(reply: str, read: str) -> str:
         shares = {choice: mass / total for choice, mass in masses.items()}
     except (msgspec.DecodeError, OverflowError, ZeroDivisionError):
         return reply
-    return ", ".join(f"{choice}: {100 * share:.0f} %" for choice, share in shares.items() if share >= LEAST_SHARE)
+    parts = (f"{choice}: {100 * share:.0f} %" for choice, share in shares.items() if share >= LEAST_SHARE)
+    return ", ".join(part.replace(" ", NO_BREAK) for part in parts)
 
 
 def found_of(evidence: object) -> list[str]:

@@ -68,7 +68,9 @@ def test_disagreements_come_before_pairs_that_were_drawn(make_run: Make) -> None
         "drawn by chance",
     ]
     assert pairs[0].left.found == ["✗ punctuation:no_comma: said"]
-    assert pairs[0].left.words == ["1: 50 %, 5: 50 %"], "the judge's words of a reading by log-probabilities"
+    assert pairs[0].left.words == ["1:\u00a050\u00a0%, 5:\u00a050\u00a0%"], (
+        "the judge's words of a reading by log-probabilities"
+    )
     assert pairs[1].words == ["iter0 shown first: Better: A", "iter2 shown first: Better: A"]
     assert problems == []
 

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from evals.report.content import content_of
-from evals.report.drawing.panels import Point, curve
+from evals.report.drawing.panels import Point, curve, histogram
+from evals.report.facts.judged import JudgedFacts
 from evals.report.facts.run import read_run
 from evals.report.page import page_of
 from records.runs import Run
@@ -86,6 +88,13 @@ def test_a_curve_takes_its_colours_from_the_page_and_names_its_values() -> None:
     assert not re.search(r"#0[1-5]0[1-5]0[1-5]", two.svg), "no colour of the drawing is left"
     assert 'aria-label="Share, %. one: 10, 40; two: 10, 40"' in two.svg
     assert two == curve("Share, %", [("one", points), ("two", points)], (50.0, "chance"))
+
+
+def test_a_histogram_of_few_scores_counts_in_whole_numbers() -> None:
+    drawn = histogram("Scores", JudgedFacts(scores=np.array([0.0, 1.0, 2.2, 2.3]), chars=np.ones(4))).svg
+    labels = re.findall(r"<text[^>]*>([^<]+)</text>", drawn)
+    assert "0.5" in labels, "the scores themselves are no counts"
+    assert [label for label in labels if label in ("1", "1.00", "0.25", "0.75")] == ["1"]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
