@@ -66,7 +66,7 @@ class ImplicitRewardModel:
         of_reference = _logprobs(self._reference(), answers) if self.reference else [None] * len(answers)
         rewards = [self._reward(*pair) for pair in zip(of_policy, of_reference, strict=True)]
         if self.reference and {reward.value for reward in rewards if reward.error is None} == {0.0}:
-            raise InputError(f"--judge {self.name} --reference {self.reference.name}: {SAME}")
+            raise InputError(f"--judge {PREFIX}{self.policy.name} --reference {self.reference.name}: {SAME}")
         found = refused | dict(zip(tokens, rewards, strict=True))
         return [found[index] for index in range(len(responses))]
 
@@ -161,7 +161,8 @@ def open_implicit(policy: EngineOptions, implicit: ImplicitOptions) -> ImplicitR
     check_implicit(policy, implicit)
     reference = None if implicit.reference in (None, NO_REFERENCE) else _local(implicit.reference or "", policy)
     opened = _local(policy.model, policy)
-    return ImplicitRewardModel(f"{PREFIX}{policy.model}", opened, reference, implicit.beta, implicit.per_token)
+    name = f"{PREFIX}{policy.model}{f' against {reference.name}' if reference else ''}"
+    return ImplicitRewardModel(name, opened, reference, implicit.beta, implicit.per_token)
 
 
 def _local(name: str, options: EngineOptions) -> LocalEngine:

@@ -51,7 +51,7 @@ def _ask_reward_model(config: Config, ranked: Sequence[RankedAnswers], options: 
     path = results_of(config, policy or options) / f"{name_of(config)}-{fingerprint(model)}.jsonl"
     with Store(path, Judgment, fresh=config.fresh) as store:
         rows = rewards_into(store, model, distinct_responses(ranked), f"{options.model} scoring {stem(config)}")
-    return _judged_by(options.model, ranked, rows, None, path)
+    return _judged_by(model.name, ranked, rows, None, path)
 
 
 def distinct_responses(ranked: Sequence[RankedAnswers]) -> list[Response]:

@@ -25,7 +25,8 @@ def print_plan(config: Config, summary: str, counts: dict[str, Any], members: Se
         engine, judging = member
         out = results_of(config, policy_of(engine) or engine)
         plan: dict[str, Any] = {"model": engine.model, "calls": 0, "rows_there": 0, "out": str(out)}
-        how = "a policy's implicit reward, no calls" if policy_of(engine) else "a reward model, no calls"
+        implicit = f"a policy's implicit reward, reference {config.dpo.reference}, no calls"
+        how = implicit if policy_of(engine) else "a reward model, no calls"
         if not gives_rewards(engine):
             check_engine(engine)
             n_calls, n_there = _calls(config, member, wanted)

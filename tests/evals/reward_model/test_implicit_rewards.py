@@ -136,7 +136,7 @@ def measure(models: tuple[Path, Path], tmp_path: Path) -> Callable[..., Path]:
 def test_the_command_measures_a_policy_and_resumes(
     measure: Callable[..., Path], models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name, words = f"dpo:{models[0]}", ("--judge", f"dpo:{models[0]}", "--reference", str(models[1]))
+    name, words = f"dpo:{models[0]} against {models[1]}", ("--judge", f"dpo:{models[0]}", "--reference", str(models[1]))
     result = report(measure(*words))
     assert value(result, name, TIE_WRONG) == 1.0
     assert result["judges"][0]["rubric"] == result["judges"][0]["read"] == "reward"
@@ -160,7 +160,7 @@ def test_a_dry_run_loads_nothing_and_says_what_it_is(
     measure: Callable[..., Path], models: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert not measure("--judge", f"dpo:{models[0]}", "--reference", str(models[1]), "--dry-run").exists()
-    assert "a policy's implicit reward, no calls" in capsys.readouterr().out
+    assert f"a policy's implicit reward, reference {models[1]}, no calls" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
