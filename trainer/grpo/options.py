@@ -89,10 +89,11 @@ def _check_groups(options: GRPOOptions, n_prompts: int, flags: GRPOFlags) -> Non
     if options.batch_size % (options.group_size * processes):
         times = f" times {processes} processes" if processes > 1 else ""
         unit = math.lcm(options.group_size, options.micro_batch_size) * processes
+        most = min(options.batch_size, n_prompts * options.group_size)  # no more than there are prompts for
         raise InputError(
             f"{batch} ({options.batch_size}) must be a multiple of {group} ({options.group_size}){times}, because a "
             "step learns from whole groups of answers to a prompt; try "
-            f"{batch} {max(options.batch_size // unit, 1) * unit}"
+            f"{batch} {max(most // unit, 1) * unit}"
         )
     if n_prompts < options.prompts_per_step:
         raise InputError(

@@ -152,7 +152,7 @@ def _say_disk(run: Run, find_base: Callable[[], Path], works: list[Work], config
     try:
         base = find_base()
     except UnreachableError as error:
-        say(f"the plan has no disk space, because the type of the weights is not known: {error}")
+        say(f"the plan leaves out the disk space, because the type of the weights is not known: {error}")
         return
     size = model_size(config.estimate.size or base)
     say(told(disk_use(size, base, works, config, n_iterations), run.folder))

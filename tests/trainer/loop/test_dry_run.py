@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from console.errors import InputError, StoreError, TrainingError
+from console.errors import InputError, StoreError, TrainingError, UnreachableError
+from engines import models
 from records import Store
 from records.runs import Run
 from tests.trainer.loop.test_loop_variants import loop, recipe  # noqa: F401  a fixture
@@ -113,3 +114,22 @@ def test_a_dry_run_of_a_run_that_is_there_refuses_what_the_command_would(
         loop(recipe, *dry)
     with pytest.raises(InputError, match="judgments.jsonl was changed after iter2 was done"):
         loop(recipe, "--name", "other", "--iterations", "3", "--from-iteration", "tiny/iter2", *dry)
+
+
+def test_a_plan_says_what_it_leaves_out_if_the_hub_cannot_be_reached(
+    recipe: Path,  # noqa: F811
+    tiny_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def unreachable(name: str, files: list[str], otherwise: str) -> Path:
+        raise UnreachableError(f"{otherwise}, and the hub cannot be reached")
+
+    monkeypatch.setattr(models, "from_hub", unreachable)
+    flags = ("--dry-run", "--model", "nobody/nothing")
+    loop(recipe, *flags, "--estimate.gpus", "1", "--estimate.size", str(tiny_model / "config.json"))
+    shown = capsys.readouterr()
+    assert "leaves out the disk space, because the type of the weights is not known: no model 'nobody" in shown.err
+    assert "by formula" in shown.out and "disk:" not in shown.err
+    with pytest.raises(UnreachableError, match="hub cannot be reached; --estimate.no-measure plans without the model"):
+        loop(recipe, *flags)

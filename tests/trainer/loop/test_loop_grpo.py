@@ -120,6 +120,8 @@ def test_the_answers_of_a_round_are_those_of_the_candidates() -> None:
             {"grpo": RoundGRPOOptions(batch_size=10, micro_batch_size=2)},
             r"^--grpo.batch-size \(10\) must be a multiple of --candidates.n \(4\), .*; try --grpo.batch-size 8$",
         ),
+        # six prompts are no more than 24 answers
+        ({"grpo": RoundGRPOOptions(batch_size=66, micro_batch_size=2)}, "; try --grpo.batch-size 24$"),
         ({"grpo": RoundGRPOOptions(batch_size=8, micro_batch_size=3)}, "multiple of --grpo.micro-batch-size"),
         ({"sft": SFTOptions(optim="nope")}, "^--sft.optim nope: no such optimizer"),
         (
