@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from console.errors import EngineError, InputError
+from console.errors import EngineError, InputError, JudgeloopError
 
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]\b(?![.\w])")
 JUDGES = re.compile("judge[-.]")
@@ -43,6 +43,21 @@ def about_judge() -> Iterator[None]:
         raise type(error)(spelled(str(error))) from None
     finally:
         _OF_JUDGE.reset(before)
+
+
+@contextmanager
+def in_section(prefix: str, settings: object, **elsewhere: str) -> Iterator[None]:
+    """Name the flags of `settings` in errors within this block as a command does that has them in a section.
+
+    With the prefix `dpo.`, `--optim` becomes `--dpo.optim`. `elsewhere` names those that stand in another section.
+    """
+    names = {field.name: prefix + field.name for field in dataclasses.fields(settings)} | elsewhere  # type: ignore[arg-type]
+    flags = {f"--{name}".replace("_", "-"): f"--{there}".replace("_", "-") for name, there in names.items()}
+    try:
+        yield
+    except JudgeloopError as error:
+        error.args = (FLAG.sub(lambda found: flags.get(found[0], found[0]), str(error)),)
+        raise
 
 
 def spelled(text: str, *, of_judge: bool = False) -> str:

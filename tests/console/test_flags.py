@@ -7,7 +7,8 @@ import pytest
 import tyro
 
 from console.again import starts_again
-from console.flags import spelled
+from console.errors import InputError, RowError, TrainingError
+from console.flags import in_section, spelled
 
 
 @dataclass(frozen=True)
@@ -71,3 +72,17 @@ def test_where_no_command_runs_a_flag_stays_as_it_is() -> None:
     assert spelled("use --read text", of_judge=True) == "use --read text"
     within(Evaluation(), "", of_judge=True)
     assert spelled("use --read text", of_judge=True) == "use --read text"
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("--read (text), and --max-new-tokens 5; see --help", "--sft.read (text), and --n.most 5; see --help"),
+        ("--lora.read, --read-all and --sft.read stay", "--lora.read, --read-all and --sft.read stay"),
+    ],
+)
+@pytest.mark.parametrize("kind", [InputError, RowError, TrainingError])
+def test_an_error_within_a_section_names_the_flags_of_the_section(kind: type[Exception], text: str, right: str) -> None:
+    with pytest.raises(kind) as raised, in_section("sft.", Judging(), max_new_tokens="n.most"):
+        raise kind(text)
+    assert str(raised.value) == right

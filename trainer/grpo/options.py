@@ -47,28 +47,17 @@ class GRPOOptions(TrainingOptions):
         return self.batch_size // self.group_size
 
 
-@dataclass(frozen=True)
-class GRPOFlags:
-    """The names of the flags in errors, without their dashes. The defaults are those of trainer.grpo."""
+def check_grpo(options: GRPOOptions, n_prompts: int, more_prompts: str = "give more prompts") -> None:
+    """Raise InputError if a setting is out of range or the batches do not divide, EngineError if there is no vLLM.
 
-    within: str = ""
-    """What the flags of the training begin with."""
-    group_size: str = "group-size"
-    response_length: str = "response-length"
-    more_prompts: str = "give more prompts"
-
-
-OWN_FLAGS = GRPOFlags()
-
-
-def check_grpo(options: GRPOOptions, n_prompts: int, flags: GRPOFlags = OWN_FLAGS) -> None:
-    """Raise InputError if a setting is out of range or the batches do not divide, EngineError if there is no vLLM."""
-    check_options(options, flags.within)
-    _check_groups(options, n_prompts, flags)
+    `more_prompts` is the advice if there are too few for a step.
+    """
+    check_options(options)
+    _check_groups(options, n_prompts, more_prompts)
     processes = n_processes()
     if options.response_length >= options.max_length:
         raise InputError(
-            f"--{flags.response_length} ({options.response_length}) must be below --{flags.within}max-length "
+            f"--response-length ({options.response_length}) must be below --max-length "
             f"({options.max_length}), which counts the prompt too"
         )
     if is_sharded():
@@ -83,20 +72,20 @@ def check_grpo(options: GRPOOptions, n_prompts: int, flags: GRPOFlags = OWN_FLAG
             raise InputError("--rollout-engine vllm works only if one process trains: train in one, or leave it out")
 
 
-def _check_groups(options: GRPOOptions, n_prompts: int, flags: GRPOFlags) -> None:
+def _check_groups(options: GRPOOptions, n_prompts: int, more_prompts: str) -> None:
     """Raise InputError if a step has no whole groups, or there are too few prompts for one."""
-    processes, batch, group = n_processes(), f"--{flags.within}batch-size", f"--{flags.group_size}"
+    processes = n_processes()
     if options.batch_size % (options.group_size * processes):
         times = f" times {processes} processes" if processes > 1 else ""
         unit = math.lcm(options.group_size, options.micro_batch_size) * processes
         most = min(options.batch_size, n_prompts * options.group_size)  # no more than there are prompts for
         raise InputError(
-            f"{batch} ({options.batch_size}) must be a multiple of {group} ({options.group_size}){times}, because a "
-            "step learns from whole groups of answers to a prompt; try "
-            f"{batch} {max(most // unit, 1) * unit}"
+            f"--batch-size ({options.batch_size}) must be a multiple of --group-size ({options.group_size}){times}, "
+            "because a step learns from whole groups of answers to a prompt; try "
+            f"--batch-size {max(most // unit, 1) * unit}"
         )
     if n_prompts < options.prompts_per_step:
         raise InputError(
-            f"a step needs {options.prompts_per_step} prompts ({batch} over {group}), and there are {n_prompts}: "
-            f"lower {batch}, or {flags.more_prompts}"
+            f"a step needs {options.prompts_per_step} prompts (--batch-size over --group-size), and there are "
+            f"{n_prompts}: lower --batch-size, or {more_prompts}"
         )

@@ -175,7 +175,7 @@ def _fitting(
     if len(rows) < options.prompts_per_step:
         raise TrainingError(
             f"{title}: {len(rows)} of {len(prompts)} prompts are within {limit}, and a step needs "
-            f"{options.prompts_per_step}; raise max_length, or lower batch_size"
+            f"{options.prompts_per_step}; raise --max-length, or lower --batch-size"
         )
     if len(rows) < len(prompts):
         say(f"{title}: {len(prompts) - len(rows)} of {len(prompts)} prompts left out: longer than {limit}")

@@ -36,6 +36,6 @@ def check_context(
         n_tokens = len(tokens_of(chat, tokenizer))
         if n_tokens > context:
             raise InputError(
-                f"max_length must be in [1, {context}], the context of {parent.name}, not {max_length}: conversation "
+                f"--max-length must be in [1, {context}], the context of {parent.name}, not {max_length}: conversation "
                 f"{number} of {len(chats)} has {n_tokens} tokens"
             )

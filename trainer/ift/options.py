@@ -54,7 +54,9 @@ def check_ift(options: IFTOptions) -> None:
     check_options(options)
     check_propagation(options.decay, options.variant)
     if options.lambda_schedule == "linear" and options.min_lambda > options.max_lambda:
-        raise InputError(f"min_lambda must be in [0, max_lambda], [0, {options.max_lambda}], not {options.min_lambda}")
+        raise InputError(
+            f"--min-lambda must be in [0, --max-lambda], [0, {options.max_lambda}], not {options.min_lambda}"
+        )
 
 
 def check_propagation(decay: float, variant: str) -> None:

@@ -151,7 +151,7 @@ def train_ift(
     if not len(chats):
         raise TrainingError("no conversation to train on")
     if options.embeddings == "copy" and is_sharded():
-        raise InputError("embeddings must be live if the weights are sharded: a copy is the whole table")
+        raise InputError("--embeddings must be live if the weights are sharded: a copy is the whole table")
     check_chats(chats, options.loss_on)
     tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
     check_context(chats, parent, tokenizer, options.max_length)

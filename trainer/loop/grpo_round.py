@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from statistics import fmean
 
+from console.flags import in_section
 from engines.models import inference_dtype
 from engines.protocol import Engine
 from judges.tools.evidence import was_checked, with_tools
@@ -23,7 +24,7 @@ from trainer.loop.gather import evidence_work
 from trainer.loop.judging.answers import keep_to, open_rewarding_judge, round_judging_work
 from trainer.loop.judging.judges import is_of_run, round_judges
 from trainer.loop.plan.work import Lengths, Work, answering_work
-from trainer.loop.recipe import Config, as_grpo
+from trainer.loop.recipe import IN_CANDIDATES, Config, as_grpo
 from trainer.ppo.rewards import check_constraints, judge_reward
 from trainer.runs.ledger import LedgerLine, adapter_of, split_hash
 from trainer.training.outcome import figures_of, report_of
@@ -41,16 +42,18 @@ def train_by_reward(run: Run, number: int, prompts: list[Prompt], config: Config
     check_constraints(config.evidence, prompts)
     opened = partial(_opened, run, number, prompts, config, judge)
     # TRL's trainers of GRPO take seconds to load, which other rounds do without
-    importlib.import_module("trainer.grpo.train").train_rewarded(
-        run.model(number - 1),
-        run.model(number),
-        prompts,
-        opened,
-        config.judge.min_coverage,
-        as_grpo(config),
-        config.seed,
-        _title(number, config),
-    )
+    train_rewarded = importlib.import_module("trainer.grpo.train").train_rewarded
+    with in_section("grpo.", config.grpo, **IN_CANDIDATES):
+        train_rewarded(
+            run.model(number - 1),
+            run.model(number),
+            prompts,
+            opened,
+            config.judge.min_coverage,
+            as_grpo(config),
+            config.seed,
+            _title(number, config),
+        )
 
 
 @contextmanager

@@ -35,6 +35,7 @@ from trainer.runs.ledger import (
     set_aside_run,
 )
 from trainer.runs.taking import origin_of, prompts_before, take_iterations
+from trainer.training.lora.checks import check_planned
 
 
 def run_loop(config: Config) -> None:
@@ -58,6 +59,7 @@ def run_loop(config: Config) -> None:
     if config.dry_run:
         if not known:
             check_engine(config.engine)
+            check_planned(config.engine.model, config.engine.run, config.lora)
         _check_planned(run, source, split, config, fresh=fresh)
         print_plan(run, partial(_base, run, source, known, config), prompts, config, fresh=fresh)
         return

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from console.command import Flags, off
 from console.errors import InputError
+from console.flags import in_section
 from console.output import say
 from console.ranges import Count, CountOr0, Couple, NotNegative, Number, Positive, ShareAbove0, check_command
 from engines.options import EngineOptions, SharedEngineOptions, check_trained
@@ -18,7 +19,7 @@ from records.files import check_sources
 from records.runs import BEST, ITERATION, find_run
 from trainer.dpo.options import DPOOptions
 from trainer.early_stop.options import EarlyStopOptions
-from trainer.grpo.options import GRPOFlags, GRPOOptions, check_grpo
+from trainer.grpo.options import GRPOOptions, check_grpo
 from trainer.monitors.gates import PAIRS_RIGHT, Gates, check_gate_names
 from trainer.monitors.monitors import MonitorOptions
 from trainer.pairs.options import MetaOptions, PairOptions, check_pair_options
@@ -28,7 +29,6 @@ from trainer.training.launch import LaunchOptions, check_launch
 from trainer.training.options import LoraOptions, OptionsT, check_options, with_lora, with_template
 
 PARENT = "parent"
-GRPO_FLAGS = GRPOFlags("grpo.", "candidates.n", "candidates.max-new-tokens", "raise --candidates.prompts")
 """The name of the model that wrote a round's answers, as the judge of them."""
 
 
@@ -225,7 +225,8 @@ def check(config: Config) -> None:
         check_launch(config.launch, trainings)
     else:
         for within, training in trainings.items():
-            check_options(training, within)
+            with in_section(within, training):
+                check_options(training)
     _check_round(config)
     if config.round.learn == "grpo":
         _check_grpo_round(config)
@@ -273,18 +274,22 @@ def as_trained(options: OptionsT, config: Config) -> OptionsT:
     return with_template(with_lora(options, config.lora), config.engine.chat_template_kwargs)
 
 
+IN_CANDIDATES = {
+    "group_size": "candidates.n",
+    "response_length": "candidates.max_new_tokens",
+    "temperature": "candidates.temperature",
+    "top_p": "candidates.top_p",
+}
+"""The settings of GRPO's answers, and those of a loop that they are taken from."""
+
+
 def as_grpo(config: Config) -> GRPOOptions:
     """Return the settings of a round's GRPO, with the answers of [candidates].
 
     Raises InputError if [grpo] has settings of answers, because those of [candidates] hold for every kind of round.
     """
-    candidates, default = config.candidates, GRPOOptions()
-    answers: dict[str, Any] = {
-        "group_size": candidates.n,
-        "response_length": candidates.max_new_tokens,
-        "temperature": candidates.temperature,
-        "top_p": candidates.top_p,
-    }
+    default = GRPOOptions()
+    answers = {name: getattr(config.candidates, there.partition(".")[2]) for name, there in IN_CANDIDATES.items()}
     if given := [name for name in answers if getattr(config.grpo, name) != getattr(default, name)]:
         raise InputError(
             f"[grpo] {given[0]}: the answers of a round are set in [candidates]: n, max_new_tokens, temperature, top_p"
@@ -314,7 +319,8 @@ def _check_grpo_round(config: Config) -> None:
         raise InputError("--round.learn grpo asks one judge while it trains: name it with --judge.engine.model")
     if config.candidates.temperature == 0:
         raise InputError("--candidates.temperature 0: the answers of a group would be equal, so give one above 0")
-    check_grpo(as_grpo(config), config.candidates.prompts, GRPO_FLAGS)
+    with in_section("grpo.", config.grpo, **IN_CANDIDATES):
+        check_grpo(as_grpo(config), config.candidates.prompts, "raise --candidates.prompts")
 
 
 def _say_copies(config: Config) -> None:

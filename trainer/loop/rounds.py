@@ -8,6 +8,7 @@ from random import Random
 from statistics import fmean
 
 from console.errors import TrainingError
+from console.flags import in_section
 from console.output import say
 from console.writing import make_folder
 from engines.models import inference_dtype
@@ -163,12 +164,13 @@ def _learn(run: Run, number: int, learnt_from: Path, stopping: list[Prompt], con
 def _sft(parent: Path, out: Path, chats: Sequence[list[Message]], config: Config, title: str) -> None:
     """Fine-tune here, or with [launch] in a child process that reads the same chats from the iteration's folder."""
     options = as_trained(config.sft, config)
-    if config.launch is None:
-        train_sft(parent, out, chats, options, config.seed, title)
-        return
-    file = out.with_name("chats.jsonl")
-    write_rows(file, [chat.record() if isinstance(chat, Chat) else {"messages": chat} for chat in chats])
-    _launch("trainer.sft", file, parent, out, flags_of(options), config, title)
+    with in_section("sft.", options):
+        if config.launch is None:
+            train_sft(parent, out, chats, options, config.seed, title)
+            return
+        file = out.with_name("chats.jsonl")
+        write_rows(file, [chat.record() if isinstance(chat, Chat) else {"messages": chat} for chat in chats])
+        _launch("trainer.sft", file, parent, out, flags_of(options), config, title)
 
 
 def _dpo(
@@ -183,16 +185,17 @@ def _dpo(
 ) -> None:
     """Train here, or with [launch] in a child process that reads the same pairs from the iteration's folder."""
     options = as_trained(options, config)
-    if config.launch is None:
-        train_dpo(parent, out, pairs, options, config.seed, title, reference, checkpoints)
-        return
-    flags = flags_of(options)
-    if reference is not None:
-        flags += ["--reference", str(reference)]
-    if checkpoints is not None:
-        flags += ["--checkpoints", str(checkpoints.folder), "--every-n-steps", str(checkpoints.every_n_steps)]
-        flags += ["--checkpoint-key", checkpoints.key]
-    _launch("trainer.dpo", out.with_name("pairs.jsonl"), parent, out, flags, config, title)
+    with in_section("dpo.", options):
+        if config.launch is None:
+            train_dpo(parent, out, pairs, options, config.seed, title, reference, checkpoints)
+            return
+        flags = flags_of(options)
+        if reference is not None:
+            flags += ["--reference", str(reference)]
+        if checkpoints is not None:
+            flags += ["--checkpoints", str(checkpoints.folder), "--every-n-steps", str(checkpoints.every_n_steps)]
+            flags += ["--checkpoint-key", checkpoints.key]
+        _launch("trainer.dpo", out.with_name("pairs.jsonl"), parent, out, flags, config, title)
 
 
 def _launch(module: str, file: Path, parent: Path, out: Path, flags: list[str], config: Config, title: str) -> None:

@@ -155,11 +155,11 @@ def check_ppo(options: PPOOptions, n_processes: int) -> None:
     _check_adapters(options)
     if options.rollout_batch_size % options.step_batch_size:
         raise InputError(
-            f"rollout_batch_size ({options.rollout_batch_size}) must be a multiple of step_batch_size "
+            f"--rollout-batch-size ({options.rollout_batch_size}) must be a multiple of --step-batch-size "
             f"({options.step_batch_size})"
         )
     if options.step_batch_size % n_processes:
-        raise InputError(f"step_batch_size ({options.step_batch_size}) must be a multiple of {n_processes} processes")
+        raise InputError(f"--step-batch-size ({options.step_batch_size}) must be a multiple of {n_processes} processes")
     if options.rollout_engine == "vllm":
         _check_vllm(options, n_processes)
 
@@ -184,7 +184,7 @@ def _check_optimizer(name: str) -> None:
 def _check_vllm(options: PPOOptions, n_processes: int) -> None:
     check_alone("--rollout-engine", "and transformers draws the answers", n_processes)
     if not COLDEST <= options.temperature <= HOTTEST:
-        raise InputError(f"temperature ({options.temperature}): vLLM draws at {COLDEST} to {HOTTEST}")
+        raise InputError(f"--temperature {options.temperature}: vLLM draws at {COLDEST} to {HOTTEST}")
     check_installed()
 
 

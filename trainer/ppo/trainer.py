@@ -197,10 +197,10 @@ def _fitting(engine: TransformersEngine, prompts: Sequence[Prompt], options: PPO
     most = min(options.query_length, context - options.response_length)
     texts = [prompt.prompt if prompt.system is None else chat for prompt, chat in zip(prompts, chats, strict=True)]
     short = [EncodedPrompt(text, ids) for text, ids in zip(texts, tokens, strict=True) if len(ids) <= most]
-    limit = f"query_length ({options.query_length}), or the context of {context} less response_length"
+    limit = f"--query-length ({options.query_length}), or the context of {context} less --response-length"
     if not short:
         raise TrainingError(
-            f"none of {len(prompts)} prompts is within {limit}; raise query_length or lower response_length"
+            f"none of {len(prompts)} prompts is within {limit}; raise --query-length or lower --response-length"
         )
     if len(short) < len(prompts):
         say(f"{len(prompts) - len(short)} of {len(prompts)} prompts left out: longer than {limit}")

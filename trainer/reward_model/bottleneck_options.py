@@ -51,8 +51,8 @@ class BottleneckOptions:
         check_ranges(self)
         if micro_batch_size * self.views_per_pair < 2:
             raise InputError(
-                "a micro-batch of one view pair has no negatives; raise micro_batch_size or the bottleneck's "
-                "views_per_pair"
+                "a micro-batch of one view pair has no negatives; raise --micro-batch-size or "
+                "--bottleneck.views-per-pair"
             )
 
     def width_for(self, n_features: int) -> int:

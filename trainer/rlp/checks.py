@@ -1,6 +1,7 @@
 """Checks that the settings of a run fit together, before anything is loaded."""
 
 from console.errors import InputError
+from console.flags import in_section
 from console.ranges import check_command
 from engines.options import check_engine, check_trained, is_iteration
 from judges.options import check_reading
@@ -36,8 +37,10 @@ def _check_annotator(options: AnnotatorOptions) -> None:
 
 def _check_trainings(config: Config) -> None:
     for within, training in (("sft.", config.sft), ("reward.", config.reward)):
-        check_options(with_template(with_lora(training, config.lora), config.engine.chat_template_kwargs), within)
-    check_ppo(with_lora(config.ppo, config.lora), n_processes=1)
+        with in_section(within, training):
+            check_options(with_template(with_lora(training, config.lora), config.engine.chat_template_kwargs))
+    with in_section("ppo.", config.ppo):
+        check_ppo(with_lora(config.ppo, config.lora), n_processes=1)
     if config.reward.margins:
         raise InputError("--reward.margins needs a margin for every pair, which an annotator's label does not have")
 
@@ -45,7 +48,8 @@ def _check_trainings(config: Config) -> None:
 def _check_method(config: Config) -> None:
     """Raise InputError if a setting belongs to the other method, because it would change nothing."""
     if config.rlp.method == "uml":
-        config.bottleneck.check(config.reward.micro_batch_size)
+        with in_section("reward.", config.reward):
+            config.bottleneck.check(config.reward.micro_batch_size)
         if config.synthetic != SyntheticOptions():
             raise InputError("--synthetic.* is for --rlp.method spg; uml makes no synthetic pairs")
         return

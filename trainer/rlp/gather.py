@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from console.errors import TrainingError
+from console.flags import in_section
 from engines.answers import answer_into
 from engines.options import EngineOptions
 from engines.protocol import Sampling
@@ -81,15 +82,20 @@ def gather_preferences(run: Run, prompts: Sequence[Prompt], config: Config) -> N
         if options.file
         else _annotated(run, prompts, config)
     )
-    learnt, held_out = held_out_split(pairs, options.held_out_share, config.seed)
-    # `held_out_split` goes by the prompts alone, so it finds the same two sides in this file again.
+    learnt, held_out = _sides(pairs, options, config.seed)
+    # `_sides` goes by the prompts alone, so it finds the same two sides in this file again.
     write_rows(path, [*with_noise(learnt, options.flip, config.seed), *held_out])
 
 
 def preferences_of(run: Run, options: PreferenceOptions, seed: int) -> tuple[list[Pair], list[Pair]]:
     """Return the stored preferences: those to learn from and the held-out ones."""
     pairs = list(read_rows(run.iteration(1) / "pairs.jsonl", Pair))
-    return held_out_split(pairs, options.held_out_share, seed)
+    return _sides(pairs, options, seed)
+
+
+def _sides(pairs: list[Pair], options: PreferenceOptions, seed: int) -> tuple[list[Pair], list[Pair]]:
+    with in_section("preferences.", options):
+        return held_out_split(pairs, options.held_out_share, seed)
 
 
 def preference_counts(run: Run, options: PreferenceOptions, seed: int) -> dict[str, int]:

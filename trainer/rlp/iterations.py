@@ -22,6 +22,7 @@ from trainer.runs.ledger import (
     remove_run_leftovers,
     set_aside_run,
 )
+from trainer.training.lora.checks import check_planned
 
 
 def run_rlp(config: Config) -> None:
@@ -37,6 +38,7 @@ def run_rlp(config: Config) -> None:
     if config.dry_run:
         if not known:
             check_engine(config.engine)
+            check_planned(config.engine.model, config.engine.run, config.lora)
         if not fresh and run.config.exists():
             check_settings(run, config, len(run.done()))
             check_unchanged(run)

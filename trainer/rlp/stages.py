@@ -13,6 +13,7 @@ from statistics import fmean
 import msgspec
 
 from console.errors import InputError, TrainingError
+from console.flags import in_section
 from console.table import Cell
 from console.writing import make_folder
 from engines.models import inference_dtype
@@ -62,7 +63,8 @@ def supervised(run: Run, split: RLPSplit, config: Config) -> LedgerLine:
     if not run.model(1).exists():
         make_folder(run.iteration(1))
         options = with_template(with_lora(config.sft, config.lora), config.engine.chat_template_kwargs)
-        train_sft(run.model(0), run.model(1), chats, options, config.seed, "iter1 SFT")
+        with in_section("sft.", options):
+            train_sft(run.model(0), run.model(1), chats, options, config.seed, "iter1 SFT")
     gather_preferences(run, split.preferences, config)
     learnt, held_out = preferences_of(run, config.preferences, config.seed)
     _train_reward_model(run, 1, learnt, config)
@@ -221,7 +223,8 @@ def _train_reward_model(run: Run, number: int, preferences: list[Pair], config: 
         parent = run.iteration(1) / REWARD_MODEL
     title = f"iter{number} reward model"
     options = with_template(with_lora(config.reward, config.lora), config.engine.chat_template_kwargs)
-    train_reward_model(parent, out, pairs, options, config.seed, title, samples=views, bottleneck=bottleneck)
+    with in_section("reward.", options):
+        train_reward_model(parent, out, pairs, options, config.seed, title, samples=views, bottleneck=bottleneck)
 
 
 def _train_policy(run: Run, number: int, prompts: Sequence[Prompt], config: Config) -> None:
@@ -236,7 +239,8 @@ def _train_policy(run: Run, number: int, prompts: Sequence[Prompt], config: Conf
     engine = replace(reward_engine(config.engine), batch_size=size, gpu_memory_utilization=None)
     source = reward_model(folder, engine)
     options = with_lora(config.ppo, config.lora)
-    train_ppo(run.model(1), out, prompts, source, options, config.seed, f"iter{number} PPO")
+    with in_section("ppo.", options):
+        train_ppo(run.model(1), out, prompts, source, options, config.seed, f"iter{number} PPO")
 
 
 def _on_policy_counts(counts: dict[str, int]) -> dict[str, int]:

@@ -73,7 +73,7 @@ def read_chat_training(config: TrainFlags, out: Path, options: TrainingOptions) 
 
 def print_plan(config: TrainFlags, out: Path, counts: Mapping[str, int | str], examples: str, *parts: PlanPart) -> None:
     """Print the plan of a dry run, with the number of `examples` in words."""
-    plan = {"model": config.model, "of": config.file, **counts, "out": out}
+    plan: dict[str, object] = {"model": config.model, "of": config.file, **counts, "out": out}
     sentence = f"would train {config.model} on {examples} of {config.file} and save it to {out}"
     for more, _ in parts:
         plan |= more

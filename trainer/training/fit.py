@@ -132,7 +132,7 @@ def fit(
     number. The error names the examples, nothing is saved, and earlier checkpoints stay.
     """
     if len(trainer.train_dataset) == 0:
-        raise TrainingError(f"{title}: no example fits max_length ({trainer.args.max_length} tokens); raise it")
+        raise TrainingError(f"{title}: no example fits --max-length ({trainer.args.max_length} tokens); raise it")
     trainer.remove_callback(PrinterCallback)  # it prints to stdout, which is for results
     if is_sharded():
         keep_precision(trainer)

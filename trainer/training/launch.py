@@ -18,11 +18,11 @@ from pathlib import Path
 import yaml  # type: ignore[import-untyped]
 
 from console.errors import InputError, TrainingError
+from console.flags import in_section
 from console.progress import say
 from console.ranges import Count
 from console.reading import read_text
-from trainer.training.memory.options import check_memory
-from trainer.training.options import LoraOptions, TrainingOptions, check_batch, check_lora, check_validation
+from trainer.training.options import LoraOptions, TrainingOptions, check_together
 
 END_S = 30.0
 """Seconds that a launcher has to end its processes before it is killed."""
@@ -114,10 +114,8 @@ def check_launch(options: LaunchOptions, trainings: Mapping[str, TrainingOptions
         )
     is_sharded = kind == "FSDP"
     for within, training in trainings.items():
-        check_batch(training, number, within)
-        check_lora(training.lora, is_sharded=is_sharded)
-        check_memory(training, is_sharded=is_sharded, adapted=training.lora.r > 0, within=within)
-        check_validation(training, is_sharded=is_sharded, within=within)
+        with in_section(within, training):
+            check_together(training, number, is_sharded=is_sharded)
 
 
 def _passed_on(lines: Iterable[str]) -> str:

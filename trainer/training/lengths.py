@@ -59,7 +59,7 @@ def fitting(
     if n_cut := n - n_whole - n_nothing:
         say(f"{title}: {n_cut} of {n} examples left out: their end, for example a judgment's score, is beyond {limit}")
     if not n_whole:
-        raise TrainingError(f"{title}: no example fits {limit}; raise it")
+        raise TrainingError(f"{title}: no example fits --max-length ({max_length} tokens); raise it")
 
 
 def _sizes(

@@ -92,32 +92,32 @@ class ValidatedOptions(TrainingOptions):
     """Stop after this many measurements in a row without a lower loss; 0 trains to the end."""
 
 
-def check_options(options: TrainingOptions, within: str = "") -> None:
-    """Raise InputError if a setting that all trainings share is out of range.
-
-    `within` is what the flags begin with if a command has several trainings, such as `sft.`.
-    """
+def check_options(options: TrainingOptions) -> None:
+    """Raise InputError if a setting that all trainings share is out of range."""
     checked_kwargs(options.chat_template_kwargs)
     check_ranges(options)
-    check_batch(options, n_processes(), within)
     check_sharding()
-    check_lora(options.lora, is_sharded=is_sharded())
-    check_memory(options, is_sharded=is_sharded(), adapted=options.lora.r > 0, within=within)
-    check_validation(options, is_sharded=is_sharded(), within=within)
+    check_together(options, n_processes(), is_sharded=is_sharded())
 
 
-def check_validation(options: TrainingOptions, *, is_sharded: bool = False, within: str = "") -> None:
+def check_together(options: TrainingOptions, processes: int, *, is_sharded: bool) -> None:
+    """Raise InputError if settings do not fit together, or not to this number of processes and sharded weights."""
+    check_batch(options, processes)
+    check_lora(options.lora, is_sharded=is_sharded)
+    check_memory(options, is_sharded=is_sharded, adapted=options.lora.r > 0)
+    check_validation(options, is_sharded=is_sharded)
+
+
+def check_validation(options: TrainingOptions, *, is_sharded: bool = False) -> None:
     """Raise InputError if the settings of validation do not fit together, or if the weights are sharded."""
     if not isinstance(options, ValidatedOptions):
         return
     if not options.validation_share:
         if options.patience or options.validation_steps:
             name = "patience" if options.patience else "validation-steps"
-            raise InputError(
-                f"--{within}{name} is about the loss on held-out prompts; give --{within}validation-share 0.05 too"
-            )
+            raise InputError(f"--{name} is about the loss on held-out prompts; give --validation-share 0.05 too")
     elif is_sharded:
-        raise InputError(f"--{within}validation-share needs whole weights in each process; use a file without FSDP")
+        raise InputError("--validation-share needs whole weights in each process; use a file without FSDP")
 
 
 def check_lora(options: LoraOptions, *, is_sharded: bool = False) -> None:
@@ -174,11 +174,11 @@ def with_template(options: OptionsT, kwargs: Mapping[str, Any]) -> OptionsT:
     return replace(options, chat_template_kwargs=dict(kwargs))
 
 
-def check_batch(options: TrainingOptions, processes: int, within: str = "") -> None:
+def check_batch(options: TrainingOptions, processes: int) -> None:
     """Raise InputError if the examples of an optimiser step cannot be shared out evenly."""
     if options.batch_size % (options.micro_batch_size * processes):
         times = f" times {processes} processes" if processes > 1 else ""
         raise InputError(
-            f"--{within}batch-size ({options.batch_size}) must be a multiple of --{within}micro-batch-size "
+            f"--batch-size ({options.batch_size}) must be a multiple of --micro-batch-size "
             f"({options.micro_batch_size}){times}"
         )

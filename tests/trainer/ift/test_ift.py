@@ -281,7 +281,7 @@ def test_it_goes_with_adapters(tiny_model: Path, tmp_path: Path) -> None:
     [
         (replace(OPTIONS, decay=1.5), r"decay must be in \[0, 1\], not 1.5"),
         (replace(OPTIONS, max_lambda=-0.2), r"max_lambda must be in \[0, 1\], not -0.2"),
-        (replace(OPTIONS, lambda_schedule="linear", min_lambda=0.5), r"min_lambda must be in .*not 0.5"),
+        (replace(OPTIONS, lambda_schedule="linear", min_lambda=0.5), r"--min-lambda must be in .*not 0.5"),
         (replace(OPTIONS, temperature=0.0), "temperature must be above 0, not 0"),
         (replace(OPTIONS, batch_size=3), r"--batch-size \(3\) must be a multiple of --micro-batch-size"),
     ],
@@ -308,6 +308,6 @@ def test_what_cannot_be_learnt_from_is_refused_before_a_model_is_loaded(
     with pytest.raises(InputError, match="conversation 1 of 1 has no assistant turn"):
         train([LONG[:1]], loss_on="all")
     too_long = [turn("user", "long"), turn("assistant", "word " * 2000)]
-    message = r"max_length must be in \[1, 2048\], the context of tiny, not 5000: conversation 2 of 2 has \d+ tokens"
+    message = r"--max-length must be in \[1, 2048\], the context of tiny, not 5000: conversation 2 of 2 has \d+ tokens"
     with pytest.raises(InputError, match=message):
         train([CHATS[0], too_long], max_length=5000)

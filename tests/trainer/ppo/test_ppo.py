@@ -255,8 +255,8 @@ def test_prompts_that_leave_no_room_for_an_answer_are_left_out(
     prompts = [Prompt(id="short", prompt="ask a"), Prompt(id="long", prompt="ask a a")]  # 3 and 4 tokens
     lengths = source(lambda text: float(len(text)))
     train_ppo(folder, tmp_path / "out", prompts, lengths, replace(SMALL, steps=1), seed=0)
-    assert "1 of 2 prompts left out: longer than query_length (192), or the context of 6" in capsys.readouterr().err
-    with pytest.raises(TrainingError, match="none of 1 prompts is within query_length"):
+    assert "1 of 2 prompts left out: longer than --query-length (192), or the context of 6" in capsys.readouterr().err
+    with pytest.raises(TrainingError, match="none of 1 prompts is within --query-length"):
         train_ppo(folder, tmp_path / "none", prompts[1:], lengths, SMALL, seed=0)
 
 

@@ -113,7 +113,7 @@ def test_a_plan_says_how_often_the_judge_is_asked_for_constraints(
         (("--reward", "nowhere"), "not a folder, not module:function, and not judge"),
         (("--reward", "nine"), "not a reward model"),
         (("--reward", "nine", "--reward-engine.engine", "vllm"), "not a reward model"),
-        (("--reward", "my_rewards:words", "--step-batch-size", "3"), "multiple of step_batch_size"),
+        (("--reward", "my_rewards:words", "--step-batch-size", "3"), "multiple of --step-batch-size"),
     ],
 )
 def test_a_wrong_flag_is_named(folder: Path, flags: tuple[str, ...], named: str) -> None:

@@ -27,7 +27,7 @@ def test_an_adapted_price_follows_the_divergence() -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"rollout_batch_size": 500}, "multiple of step_batch_size"),
+        ({"rollout_batch_size": 500}, "multiple of --step-batch-size"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),
         ({"kl_coef": -1.0}, "kl_coef must be at least 0"),
         ({"gamma": 1.5}, r"gamma must be in \[0, 1\]"),

@@ -12,6 +12,8 @@ from console.command import parse
 from console.errors import InputError, TrainingError
 from trainer.dpo.__main__ import Config as DPOConfig
 from trainer.dpo.options import DPOOptions
+from trainer.loop import rounds
+from trainer.loop.recipe import Config
 from trainer.sft.options import SFTOptions
 from trainer.training import launch, processes
 from trainer.training.fit import load_policy, trainer_settings
@@ -97,6 +99,22 @@ def test_a_launch_passes_on_the_words_and_the_error_but_not_the_launchers_report
         launch.launch(LaunchOptions(), "trainer.dpo", [], "iter2 DPO")
     printed, said = capfd.readouterr()
     assert printed == "" and "DPO: 1 of 2" in said and "Traceback" not in said and "no pairs" not in said
+
+
+@pytest.mark.parametrize("launched", [None, LaunchOptions()], ids=["here", "launched"])
+def test_an_error_of_a_loops_training_names_the_flags_of_the_loop(
+    launched: LaunchOptions | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def failed(*_: object) -> None:
+        raise TrainingError("--max-length (8 tokens) with --lora.r 16")
+
+    for name in ("train_sft", "train_dpo", "launch"):
+        monkeypatch.setattr(rounds, name, failed)
+    config = Config(launch=launched)
+    with pytest.raises(TrainingError, match="^--sft.max-length .8 tokens. with --lora.r 16$"):
+        rounds._sft(tmp_path, tmp_path / "model", [], config, "iter1 SFT")
+    with pytest.raises(TrainingError, match="^--dpo.max-length .8 tokens. with --lora.r 16$"):
+        rounds._dpo(tmp_path, tmp_path / "model", [], DPOOptions(), config, "iter2 DPO", None)
 
 
 def test_the_options_of_a_training_come_back_from_its_flags() -> None:

@@ -101,7 +101,7 @@ def test_an_example_that_just_fits_is_whole_and_one_token_less_is_too_few(tiny_m
     rows = [{"prompt": messages_of("say it"), "completion": chat("point it")[1:]}]
     n = len(tokenizer.apply_chat_template(chat("point it"), return_dict=False))
     assert list(fitting(tokenizer, rows, n, "SFT")) == rows
-    with pytest.raises(TrainingError, match=rf"SFT: no example fits max_length \({n - 1} tokens\); raise it"):
+    with pytest.raises(TrainingError, match=rf"SFT: no example fits --max-length \({n - 1} tokens\); raise it"):
         list(fitting(tokenizer, rows, n - 1, "SFT"))
 
 

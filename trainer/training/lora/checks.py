@@ -9,7 +9,9 @@ import torch
 
 from console.errors import InputError
 from engines.adapters import is_adapter, settings_of, weights_folder
+from engines.models import check_model
 from trainer.training.memory.options import nearest
+from trainer.training.memory.size import model_size
 from trainer.training.options import LoraOptions
 
 ALL_LINEAR = "all-linear"
@@ -24,6 +26,17 @@ def check_adapters(folder: Path, lora: LoraOptions, linear: Collection[str]) -> 
         return
     if lora.quantize == "4bit":
         check_four_bits()
+    _check_fits(folder, lora, linear)
+
+
+def check_planned(model: str, run: str | None, lora: LoraOptions) -> None:
+    """Raise InputError if the model of a run that is planned cannot get the adapters. One that is not here passes."""
+    folder = check_model(model, run) if lora.r else None
+    if folder is not None:
+        _check_fits(folder, lora, model_size(folder).linear)
+
+
+def _check_fits(folder: Path, lora: LoraOptions, linear: Collection[str]) -> None:
     if is_adapter(folder):
         check_same(folder, lora)
     else:

@@ -85,43 +85,40 @@ class MemoryOptions:
     """Use the layer kernels of the package liger-kernel, on a GPU."""
 
 
-def check_memory(options: MemoryOptions, *, is_sharded: bool, adapted: bool, within: str = "") -> None:
-    """Raise InputError if there is no such optimizer or attention, or a package for it is missing.
-
-    `within` is what the flags begin with if a command has several trainings, such as `sft.`.
-    """
-    _check_optimizer(options.optim, f"--{within}optim", is_sharded=is_sharded)
-    _check_attention(options.attn, f"--{within}attn")
+def check_memory(options: MemoryOptions, *, is_sharded: bool, adapted: bool) -> None:
+    """Raise InputError if there is no such optimizer or attention, or a package for it is missing."""
+    _check_optimizer(options.optim, is_sharded=is_sharded)
+    _check_attention(options.attn)
     if options.liger and find_spec("liger_kernel") is None:
-        raise InputError(f"--{within}liger needs the package liger-kernel: pip install liger-kernel; or leave it out")
+        raise InputError("--liger needs the package liger-kernel: pip install liger-kernel; or leave it out")
     if is_sharded and options.dtype == "bfloat16" and not adapted:
         raise InputError(
-            f"--{within}dtype bfloat16: sharded weights are float32, and accelerate computes with them in bfloat16 by "
-            f"itself (mixed_precision: bf16 in its file); leave out --{within}dtype"
+            "--dtype bfloat16: sharded weights are float32, and accelerate computes with them in bfloat16 by "
+            "itself (mixed_precision: bf16 in its file); leave out --dtype"
         )
 
 
-def _check_optimizer(name: str, flag: str, *, is_sharded: bool) -> None:
+def _check_optimizer(name: str, *, is_sharded: bool) -> None:
     if name == AUTO:
         return
     if name not in OPTIMIZERS:
-        raise InputError(f"{flag} {name}: no such optimizer{nearest(name, OPTIMIZERS)}")
+        raise InputError(f"--optim {name}: no such optimizer{nearest(name, OPTIMIZERS)}")
     package = OPTIMIZERS[name].package
     if package is not None and find_spec(package) is None:
-        raise InputError(f"{flag} {name} needs the package {package}: pip install {package}; or leave it out")
+        raise InputError(f"--optim {name} needs the package {package}: pip install {package}; or leave it out")
     if is_sharded and package == BITSANDBYTES:
-        raise InputError(f"{flag} {name}: bitsandbytes has no sharded optimizers; use {FUSED} or {EIGHT_BIT}")
+        raise InputError(f"--optim {name}: bitsandbytes has no sharded optimizers; use {FUSED} or {EIGHT_BIT}")
 
 
-def _check_attention(name: str, flag: str) -> None:
+def _check_attention(name: str) -> None:
     if name == AUTO:
         return
     if name not in ATTENTIONS:
-        raise InputError(f"{flag} {name}: no such attention{nearest(name, ATTENTIONS)}")
+        raise InputError(f"--attn {name}: no such attention{nearest(name, ATTENTIONS)}")
     package = ATTENTIONS[name]
     if package is not None and find_spec(package) is None and find_spec(KERNELS) is None:
         raise InputError(
-            f"{flag} {name} needs the package {package} or {KERNELS}: pip install {KERNELS}; or leave it out"
+            f"--attn {name} needs the package {package} or {KERNELS}: pip install {KERNELS}; or leave it out"
         )
 
 
