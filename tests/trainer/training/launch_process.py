@@ -21,21 +21,23 @@ from tests.conftest import freeze_modules
 from tests.kept import quick_pictures
 
 IMPORTED = (
-    "transformers.models.auto.tokenization_auto", "transformers.models.llama.modeling_llama",
-    "trl.trainer.dpo_trainer", "trl.trainer.sft_trainer", "torch.distributed.fsdp", "accelerate.utils.fsdp_utils",
-    "trainer.dpo.train", "trainer.ift.trainer", "trainer.training.lengths", "trainer.preference.reference_free",
-    "trainer.sft.train",
+    "transformers.models.auto.tokenization_auto", "transformers.models.llama.modeling_llama", "peft", "typeguard",
+    "torch.distributed.fsdp", "accelerate.utils.fsdp_utils", "matplotlib.backends.backend_agg", "matplotlib.figure",
 )  # fmt: skip
-"""All that a training imports, much of it late: every process would do so again."""
+"""All that any training imports, much of it late: every process would do so again."""
+TRAININGS = {"trainer.ift.train": "trainer.ift.trainer", "trainer.ppo.train": "trainer.ppo.run"}
+"""The module of a training, if it is not called after its command."""
 
 
 def main() -> None:
-    for name in IMPORTED:
+    plan = Path(sys.argv[1])
+    jobs = json.loads(plan.read_text())
+    trainings = [job["module"].replace("__main__", "train") for job in jobs]
+    for name in (*IMPORTED, *(TRAININGS.get(name, name) for name in trainings), *(job["module"] for job in jobs)):
         import_module(name)
     freeze_modules()
     quick_pictures()
-    plan = Path(sys.argv[1])
-    statuses = {job["name"]: _run_all(plan.parent, job) for job in json.loads(plan.read_text())}
+    statuses = {job["name"]: _run_all(plan.parent, job) for job in jobs}
     (plan.parent / "statuses.json").write_text(json.dumps(statuses))
 
 

@@ -1,6 +1,7 @@
 """Every trainer, the engine and the reward model work where products are bfloat16, as on a GPU."""
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ PAIRS = [
     )
     for n in range(4)
 ]  # fmt: skip
+PROMPTS = [Prompt(id=str(n), prompt=f"Say {n}.") for n in range(4)]
 VIEWS = [(view(f"{n}", "one"), view(f"{n}", "two")) for n in range(3)]
 REQUESTS = [Request(messages_of(text), seed=n) for n, text in enumerate(("Hello there", "Hello, you", "x"))]
 STEPS: dict[str, Any] = {"batch_size": 4, "micro_batch_size": 2, "learning_rate": 1e-3, "save_minutes": 0.0}
@@ -121,7 +123,20 @@ def bottleneck(model: Path, out: Path) -> Any:
     )
 
 
-TRAINERS = [sft, ift, ift_copy, dpo, orpo, simpo, kto, reward_model, bottleneck]
+def grpo(model: Path, out: Path) -> Any:
+    from trainer.grpo.options import GRPOOptions
+    from trainer.grpo.rewards import Weighted
+    from trainer.grpo.train import train_rewarded
+    from trainer.ppo.rewards import RewardSource
+
+    def opened(_: int) -> Any:
+        return nullcontext([Weighted("length", 1.0, RewardSource("length", lambda _, texts: [len(t) for t in texts]))])
+
+    options = GRPOOptions(**STEPS, group_size=2, response_length=6, max_length=64)
+    return train_rewarded(model, out, PROMPTS, opened, 0.0, options, 0, "GRPO")
+
+
+TRAINERS = [sft, ift, ift_copy, dpo, orpo, simpo, kto, reward_model, bottleneck, grpo]
 
 
 @pytest.mark.parametrize("train", TRAINERS, ids=lambda train: train.__name__)
@@ -155,8 +170,7 @@ def test_ppo_draws_and_learns_in_bfloat16_while_the_reward_is_computed_as_ever(
         rollout_batch_size=4, step_batch_size=4, micro_batch_size=2, generation_batch_size=4, response_length=6,
         steps=2, warmup_steps=0, ppo_epochs=1,
     )  # fmt: skip
-    prompts = [Prompt(id=str(n), prompt=f"Say {n}.") for n in range(3)]
-    trained = ppo.train_ppo(tiny_model, tmp_path / "model", prompts, RewardSource("length", reward), options, 0)
+    trained = ppo.train_ppo(tiny_model, tmp_path / "model", PROMPTS[:3], RewardSource("length", reward), options, 0)
     assert torch.bfloat16 in bfloat16
     assert trained.n_steps == 2 and trained.metrics["length"] > 1
 

@@ -30,6 +30,7 @@ from trainer.training.outcome import report_of
 
 TOLERANCE = 1e-5
 SHARDED = ("orpo", "simpo", "ift")
+ADAPTED = ["--lora.r", "4", "--lora.alpha", "64"]
 MORE = {"reward_model": ["--held-out-share", "0", "--head", "random"], "kto": ["--micro-batch-size", "2"]}
 """Flags that a kind needs besides."""
 STEPS = ["--learning-rate", "1e-3", "--batch-size", "4", "--micro-batch-size", "1"]
@@ -68,7 +69,8 @@ def trained(models: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
         job(folder, models, "sft", "two", 2),
         job(folder, models, "dpo", "one", 1, soft),
         job(folder, models, "dpo", "two", 2, soft),
-        *(job(folder, models, "dpo", f"lora{n}", n, ["--lora.r", "4", "--lora.alpha", "64"]) for n in (1, 2)),
+        *(job(folder, models, "dpo", f"lora{n}", n, ADAPTED) for n in (1, 2)),
+        *(job(folder, models, kind, "lora2", 2, ADAPTED) for kind in ("kto", "reward_model")),
         *(job(folder, models, kind, "one", 1) for kind in SHARDED),
         *(job(folder, models, kind, "sharded", 2, sharded=True) for kind in SHARDED),
         job(folder, models | {"start": models["low"]}, "sft", "low", 2, sharded=True),
@@ -143,12 +145,23 @@ def test_several_processes_end_with_the_weights_of_one(
 
 
 def test_several_processes_end_with_the_adapter_of_one(trained: Path) -> None:
-    from safetensors.torch import load_file
-
-    assert json.loads((trained / "statuses.json").read_text())["dpo-lora2"] == [0, 0]
-    one, two = (load_file(trained / f"dpo-lora{n}" / "model" / "adapter_model.safetensors") for n in (1, 2))
+    one, two = (adapter_of(trained, f"dpo-lora{n}") for n in (1, 2))
     assert max(float((one[name] - two[name]).abs().max()) for name in one) < TOLERANCE
     assert max(float(one[name].abs().max()) for name in one if "lora_B" in name) > 50 * TOLERANCE  # 0 at first
+
+
+@pytest.mark.parametrize("kind", ["kto", "reward_model"])
+def test_several_processes_learn_an_adapter(trained: Path, kind: str) -> None:
+    learnt = adapter_of(trained, f"{kind}-lora2")
+    assert all(float(tensor.abs().max()) > TOLERANCE for name, tensor in learnt.items() if "lora_B" in name)
+
+
+def adapter_of(folder: Path, name: str) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    said = (folder / f"{name}.0.err").read_text()
+    assert {*json.loads((folder / "statuses.json").read_text())[name]} == {0}, said
+    return load_file(folder / name / "model" / "adapter_model.safetensors")
 
 
 @pytest.mark.parametrize("kind", SHARDED)

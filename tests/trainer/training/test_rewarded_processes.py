@@ -1,21 +1,28 @@
-"""GRPO on two processes: each has whole groups and verdicts of its own, and one of them speaks."""
+"""GRPO, RLOO and PPO on two processes: each has verdicts of its own, adapters too, and one of them speaks."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
 from records import Judgment, read_rows
 from tests.trainer.grpo.test_grpo import ASKS
-from tests.trainer.ppo.test_ppo import save_nine
+from tests.trainer.ppo.test_ppo import save_nine, steps_of
 from tests.trainer.training.test_launch import distance, run_jobs
 from trainer.training.outcome import report_of
 
-FLAGS = [
+GRPO = [
     "--learning-rate", "2e-2", "--epochs", "6", "--batch-size", "16", "--micro-batch-size", "4", "--group-size", "4",
     "--response-length", "3", "--max-length", "16", "--beta", "0.01", "--tool", "constraints", "--verify", "share",
 ]  # fmt: skip
+PPO = [
+    "--learning-rate", "1e-2", "--steps", "3", "--rollout-batch-size", "8", "--step-batch-size", "4",
+    "--micro-batch-size", "2", "--response-length", "3", "--warmup-steps", "0", "--reward", "judge",
+    "--evidence.tool", "constraints", "--evidence.verify", "share",
+]  # fmt: skip
+LORA = ["--lora.r", "4", "--lora.alpha", "8"]
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +33,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [{"prompt": f"ask {word}", **row} for word in "abcd"]
     (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
-    def job(name: str, *more: str) -> dict[str, Any]:
+    def job(kind: str, name: str, flags: list[str], n: int = 2) -> dict[str, Any]:
         argv = [str(folder / "prompts.jsonl"), "--model", str(start), "--out", str(folder / name / "model")]
         return {
-            "name": name, "module": "trainer.grpo.__main__", "argv": [*argv, *FLAGS, *more],
-            "processes": 2, "sharded": False,
+            "name": name, "module": f"trainer.{kind}.__main__", "argv": [*argv, *flags],
+            "processes": n, "sharded": False,
         }  # fmt: skip
 
-    return run_jobs(folder, [job("grpo"), job("again"), job("rloo", "--method", "rloo")])
+    jobs = [job("grpo", "grpo", GRPO), job("grpo", "again", GRPO), job("grpo", "rloo", [*GRPO, "--method", "rloo"])]
+    adapted = [job("grpo", "grpo-lora", [*GRPO, *LORA]), *(job("ppo", f"ppo-{n}", [*PPO, *LORA], n) for n in (1, 2))]
+    return run_jobs(folder, [*jobs, *adapted])
 
 
 @pytest.mark.parametrize("method", ["grpo", "rloo"])
@@ -45,6 +54,21 @@ def test_two_processes_learn_from_whole_groups(trained: Path, method: str) -> No
     assert report.metrics["reward_last"] > report.metrics["reward_first"]
     kept = [list(read_rows(trained / method / f"model.checks-{rank}.jsonl", Judgment)) for rank in (0, 1)]
     assert all(kept)
+
+
+def test_two_processes_learn_an_adapter_by_grpo(trained: Path) -> None:
+    said = (trained / "grpo-lora.0.err").read_text()
+    assert json.loads((trained / "statuses.json").read_text())["grpo-lora"] == [0, 0], said
+    learnt = load_file(trained / "grpo-lora" / "model" / "adapter_model.safetensors")
+    assert all(bool(tensor.any()) for name, tensor in learnt.items() if "lora_B" in name)
+
+
+def test_two_processes_learn_an_adapter_by_the_steps_of_one_in_ppo(trained: Path) -> None:
+    one, two = (steps_of(trained / f"ppo-{n}" / "model") for n in (1, 2))
+    assert len(one) == len(two) == 3, (trained / "ppo-2.0.err").read_text()
+    for left, right in zip(one, two, strict=True):
+        for name in ("reward", "kl", "length", "policy_loss", "value_loss"):
+            assert getattr(left, name) == pytest.approx(getattr(right, name), abs=1e-5), name
 
 
 def test_two_processes_take_the_same_steps_again(trained: Path) -> None:
