@@ -48,8 +48,8 @@ def train_or_plan(config: TrainFlags, rewards: RewardOptions, out: Path, options
     check_constraints(rewards.evidence, prompts)
     check_grpo(options, len(prompts))
     if config.dry_run:
-        n_frozen = 1 if options.beta and not options.lora.r else 0
-        memory = memory_plan(config, options, options.micro_batch_size * options.max_length, n_frozen=n_frozen)
+        n_tokens = options.micro_batch_size * options.max_length
+        memory = memory_plan(config, options, n_tokens, n_frozen=options.n_frozen)
         _print_plan(config, out, options, rewards, prompts, memory)
         return
     parent = resolve_model(config.model, config.run)

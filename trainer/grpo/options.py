@@ -46,6 +46,11 @@ class GRPOOptions(TrainingOptions):
         """The number of groups in an optimiser step."""
         return self.batch_size // self.group_size
 
+    @property
+    def n_frozen(self) -> int:
+        """Further copies of the model in memory: a reference, which beside adapters is the model without them."""
+        return int(self.beta > 0 and not self.lora.r)
+
 
 def check_grpo(options: GRPOOptions, n_prompts: int, more_prompts: str = "give more prompts") -> None:
     """Raise InputError if a setting is out of range or the batches do not divide, EngineError if there is no vLLM.

@@ -123,9 +123,7 @@ def train_rewarded(
     Raises JudgeError too if fewer than `min_coverage` of the answers have a reward.
     """
     check_grpo(options, len(prompts))
-    # beside adapters the reference is the model without them
-    n_frozen = 1 if options.beta and not options.lora.r else 0
-    load = Load(options.micro_batch_size * options.max_length, n_frozen=n_frozen)
+    load = Load(options.micro_batch_size * options.max_length, n_frozen=options.n_frozen)
     memory = settled(parent, options, load, title)
     args = _config(options, out, seed, memory)
     tokenizer = load_tokenizer(parent, options.chat_template_kwargs)

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 from console.errors import InputError
 from console.ranges import Count, Positive, Share
 from trainer.training.options import LossOn, ValidatedOptions, check_options
+from trainer.training.processes import is_sharded
 
 Prediction = Literal["greedy", "sampled", "second"]
 Variant = Literal["equation", "algorithm", "released"]
@@ -53,6 +54,8 @@ def check_ift(options: IFTOptions) -> None:
     """Raise InputError if a setting is out of range."""
     check_options(options)
     check_propagation(options.decay, options.variant)
+    if options.embeddings == "copy" and is_sharded():
+        raise InputError("--embeddings must be live if the weights are sharded: a copy is the whole table")
     if options.lambda_schedule == "linear" and options.min_lambda > options.max_lambda:
         raise InputError(
             f"--min-lambda must be in [0, --max-lambda], [0, {options.max_lambda}], not {options.min_lambda}"

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import TrainerCallback
 from trl import SFTConfig
 
-from console.errors import InputError, TrainingError
+from console.errors import TrainingError
 from engines.chat.template import load_tokenizer
 from records.keys import derived_seed
 from trainer.ift.data import check_chats, check_context
@@ -32,7 +32,6 @@ from trainer.training.lengths import Lengths, order_steps
 from trainer.training.memory.choice import settled
 from trainer.training.memory.size import Load
 from trainer.training.outcome import Trained, work_of
-from trainer.training.processes import is_sharded
 from trainer.training.trl_internals import ForwardSpy
 
 if TYPE_CHECKING:
@@ -150,8 +149,6 @@ def train_ift(
     check_ift(options)
     if not len(chats):
         raise TrainingError("no conversation to train on")
-    if options.embeddings == "copy" and is_sharded():
-        raise InputError("--embeddings must be live if the weights are sharded: a copy is the whole table")
     check_chats(chats, options.loss_on)
     tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
     check_context(chats, parent, tokenizer, options.max_length)

@@ -115,16 +115,15 @@ def _training_work(
     title: str, n_answers: int, n_steps: int, lengths: Lengths, options: GRPOOptions, *, judged: bool
 ) -> Work:
     n_answer = min(lengths.prompt + lengths.answer, options.max_length)
-    has_reference = options.beta > 0
     return Work(
         title,
         "train",
         n_trained=n_answers * n_answer,
-        n_reference=n_answers * n_answer if has_reference else 0,
+        n_reference=n_answers * n_answer if options.beta else 0,
         n_steps=n_steps,
         n_widest=options.micro_batch_size * n_answer,
         training=options,
-        n_beside=judged + (has_reference and not options.lora.r),  # an adapter's reference is its own base
+        n_beside=judged + options.n_frozen,
     )
 
 

@@ -71,9 +71,8 @@ def main(config: Config) -> None:
     if choice.name == JUDGE:
         check_constraints(choice.evidence, prompts)
     if config.dry_run:
-        n_tokens = options.micro_batch_size * (options.query_length + options.response_length)
-        n_frozen = 0 if options.lora.r else 1
-        memory = memory_plan(config, options, n_tokens, n_trained=2, n_frozen=n_frozen, usual=USUAL_OPTIMIZER)
+        load = {"n_trained": 2, "n_frozen": options.n_frozen, "usual": USUAL_OPTIMIZER}
+        memory = memory_plan(config, options, options.n_tokens, **load)
         calls = calls_for_reward(choice, prompts)
         named_by = f"one per different prompt, to {config.judge_engine.model}"
         tell_plan(

@@ -16,8 +16,7 @@ from trainer.training.memory.size import Load, MemorySettings
 
 def settled_ppo(parent: Path, options: PPOOptions, title: str) -> MemorySettings:
     """Return the settings with which the model in `parent` is trained here, and say them in a line."""
-    n_tokens = options.micro_batch_size * (options.query_length + options.response_length)
-    load = Load(n_tokens, n_trained=2, n_frozen=0 if options.lora.r else 1)
+    load = Load(options.n_tokens, n_trained=2, n_frozen=options.n_frozen)
     return settled(parent, options, load, title, usual=USUAL_OPTIMIZER)
 
 

@@ -95,6 +95,16 @@ class PPOOptions(Learning):
     report_to: ReportTo = "none"
     """A tracker that shows the training while it runs. Its package must be installed."""
 
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of prompts and answers in memory at once while training."""
+        return self.micro_batch_size * (self.query_length + self.response_length)
+
+    @property
+    def n_frozen(self) -> int:
+        """Further copies of the model in memory: the reference, which beside adapters is the model without them."""
+        return int(not self.lora.r)
+
 
 @dataclass(frozen=True)
 class RewardEngineOptions:

@@ -12,23 +12,21 @@ prompt. A longer chosen answer gets a part of its margin for free and is therefo
 the chosen answer's negative log-likelihood per token (Iterative RPO, arXiv 2404.19733, equation 1).
 """
 
-from collections.abc import Callable
 from statistics import fmean
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader
 from trl import DPOTrainer
 
 from trainer.preference.columns import LABEL, REFERENCE, WEIGHT
+from trainer.preference.reference import with_reference
+from trainer.training.examples.columns import with_columns
 from trainer.training.lora.adapter import drop_reference
 from trainer.training.processes import is_sharded
 from trainer.training.sharding import hollow_model, shard
 from trainer.training.trl_internals import ForwardSpy
-
-Collate = Callable[[list[dict[str, Any]]], dict[str, Any]]
 
 
 class PreferenceTrainer(DPOTrainer):  # type: ignore[misc]
@@ -51,8 +49,7 @@ class PreferenceTrainer(DPOTrainer):  # type: ignore[misc]
         self.mean_weight = 1.0
         if WEIGHT in self.train_dataset.column_names:
             self.mean_weight = fmean(self.train_dataset[WEIGHT])
-            collate: Collate = self.data_collator
-            self.data_collator: Any = _with_targets(collate)
+            self.data_collator: Any = with_columns(self.data_collator, WEIGHT, LABEL)
 
     def _set_signature_columns_if_needed(self) -> None:
         # transformers drops the columns of a training set that are not listed here
@@ -60,22 +57,14 @@ class PreferenceTrainer(DPOTrainer):  # type: ignore[misc]
         self._signature_columns += [name for name in (WEIGHT, LABEL) if name not in self._signature_columns]
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
-        """Return `dataset` with the reference's log-probabilities of both answers, the same in each process.
+        """Return `dataset` with the reference's log-probabilities of both answers.
 
-        TRL's own method reads them back from a file that only the first process knows. Under FSDP it also computes them
-        with weights that only one process has read.
+        Under FSDP TRL's own method computes them with weights that only one process has read.
         """
         if REFERENCE[0] in dataset.column_names:
             return dataset  # another model computed them, before this one was loaded
         model = shard(self) if is_sharded() else self.model
-        batches = DataLoader(dataset, batch_size, collate_fn=self.data_collator)
-        logprobs = [
-            self.accelerator.gather_for_metrics(self.compute_ref_log_probs(model, batch))
-            for batch in self.accelerator.prepare(batches)
-        ]
-        for column, parts in zip(REFERENCE, zip(*logprobs, strict=True), strict=True):
-            dataset = dataset.add_column(column, torch.cat(parts).tolist())
-        return dataset
+        return with_reference(self, model, dataset, REFERENCE, batch_size)
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
         weight_B, label_B = inputs.pop(WEIGHT, None), inputs.pop(LABEL, None)
@@ -132,11 +121,3 @@ def preference_loss(logits_B: Tensor, label_B: Tensor | None, weight_B: Tensor |
     if weight_B is not None:
         loss_B = loss_B * (weight_B / mean_weight)
     return loss_B.mean()
-
-
-def _with_targets(collate: Collate) -> Collate:
-    def collated(examples: list[dict[str, Any]]) -> dict[str, Any]:
-        targets = {name: torch.tensor([example[name] for example in examples]) for name in (WEIGHT, LABEL)}
-        return collate(examples) | targets
-
-    return collated

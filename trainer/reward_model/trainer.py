@@ -9,7 +9,6 @@ micro-batch gets lambda L_M of the view pairs of its pairs added (trainer.reward
 """
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -24,14 +23,13 @@ from trl import RewardTrainer
 from trainer.reward_model.bottleneck import Bottleneck
 from trainer.reward_model.bottleneck_options import BottleneckOptions
 from trainer.reward_model.columns import MARGIN, VIEWS, WEIGHT
+from trainer.training.examples.columns import Collate, with_columns
 from trainer.training.trl_internals import ForwardSpy
 
 VIEW_IDS, VIEW_MASK = "view_ids", "view_mask"
 """The inputs of a batch that hold the tokens of its view pairs."""
 RECENT = 64
 """Micro-batches that a logged figure of the term is averaged over, because one alone is noisy."""
-
-Collate = Callable[[list[dict[str, Any]]], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -61,9 +59,8 @@ class JointRewardTrainer(RewardTrainer):  # type: ignore[misc]
             n_features = self.model.config.get_text_config().hidden_size
             self.bottleneck = Bottleneck(n_features, bottleneck).to(self.accelerator.device)
             self.add_callback(_Heads(self))
-        if weighted or self.bottleneck is not None:
-            collate: Collate = self.data_collator
-            self.data_collator: Any = _with_extras(collate)
+        collate = self.data_collator if self.bottleneck is None else _with_views(self.data_collator)
+        self.data_collator: Any = with_columns(collate, WEIGHT) if weighted else collate
 
     def _set_signature_columns_if_needed(self) -> None:
         # transformers drops the columns of a training set that are not listed here
@@ -172,11 +169,9 @@ class _Heads(TrainerCallback):  # type: ignore[misc]
         return [] if self.trainer.bottleneck is None else list(self.trainer.bottleneck.parameters())
 
 
-def _with_extras(collate: Collate) -> Collate:
+def _with_views(collate: Collate) -> Collate:
     def collated(examples: list[dict[str, Any]]) -> dict[str, Any]:
         batch = collate(examples)
-        if WEIGHT in examples[0]:
-            batch[WEIGHT] = torch.tensor([example[WEIGHT] for example in examples])
         if VIEWS in examples[0]:
             pairs = [pair for example in examples for pair in example[VIEWS]]
             # As if they were pairs: TRL's collator puts all first views before all second ones, and pads them.

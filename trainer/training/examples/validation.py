@@ -3,7 +3,7 @@
 transformers does the work: it measures, saves each model that is the best so far, stops, and loads the best at the end.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
 
@@ -12,9 +12,6 @@ from console.progress import say
 from trainer.training.examples.held_out import TENTH
 from trainer.training.memory.float32 import KEPT
 from trainer.training.options import TrainingOptions, ValidatedOptions
-
-if TYPE_CHECKING:
-    pass
 
 LOSS = "eval_loss"
 

@@ -7,19 +7,16 @@ With w the weight of an example, l the losses of its n learnt tokens and N the l
 so a weight of 2 counts like the example twice, and equal weights change nothing.
 """
 
-from collections.abc import Callable
 from statistics import fmean
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 from trl import SFTTrainer
 
+from trainer.training.examples.columns import with_columns
 from trainer.training.examples.gathering import WEIGHT
 from trainer.training.lengths import NOT_A_TARGET
 from trainer.training.trl_internals import ForwardSpy
-
-Collate = Callable[[list[dict[str, Any]]], dict[str, Any]]
 
 
 class WeightedTrainer(SFTTrainer):  # type: ignore[misc]
@@ -33,8 +30,7 @@ class WeightedTrainer(SFTTrainer):  # type: ignore[misc]
         self.mean_weight = 1.0
         if WEIGHT in self.train_dataset.column_names:
             self.mean_weight = _mean_weight(self.train_dataset, average)
-            collate: Collate = self.data_collator
-            self.data_collator: Any = _with_weights(collate)
+            self.data_collator: Any = with_columns(self.data_collator, WEIGHT)
 
     def _set_signature_columns_if_needed(self) -> None:
         # transformers drops the columns of a training set that are not listed here
@@ -78,10 +74,3 @@ def _mean_weight(data: Any, average: str) -> float:
     # nothing predicts the first token
     n_learnt = [len([label for label in labels[1:] if label != NOT_A_TARGET]) for labels in data["labels"]]
     return sum(weight * n for weight, n in zip(weights, n_learnt, strict=True)) / max(sum(n_learnt), 1)
-
-
-def _with_weights(collate: Collate) -> Collate:
-    def collated(examples: list[dict[str, Any]]) -> dict[str, Any]:
-        return collate(examples) | {WEIGHT: torch.tensor([example[WEIGHT] for example in examples])}
-
-    return collated
