@@ -36,6 +36,6 @@ def read_questions(path: Path | None, limit: int | None, *, strict: bool) -> lis
 def _question_in(record: Record) -> list[Question]:
     kind = record.get("kind")
     if kind not in KINDS:
-        found = f"the field 'kind' is {kind!r}" if "kind" in record else "no field 'kind'"
-        raise InputError(f'{found}: write "harmful" or "harmless"')
+        field = f"the field 'kind' is {kind!r}" if "kind" in record else "no field 'kind'"
+        raise InputError(f'{field}: write "harmful" or "harmless"')
     return [Question(prompt_of(record), kind == "harmful")]

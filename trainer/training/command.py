@@ -87,7 +87,9 @@ def validation_plan(options: TrainingOptions, prompts: Iterable[Sequence[Message
     """
     if not isinstance(options, ValidatedOptions) or not options.validation_share:
         return {}, []
-    learnt, held_out = held_out_places([prompt_key(one) for one in prompts], options.validation_share, seed, SHARE_FLAG)
+    learnt, held_out = held_out_places(
+        [prompt_key(messages) for messages in prompts], options.validation_share, seed, SHARE_FLAG
+    )
     line = f"would learn {len(learnt)} of them, and measure the validation loss on {len(held_out)} of other prompts"
     return {"learnt": len(learnt), "validation": len(held_out)}, [line]
 

@@ -122,8 +122,8 @@ def test_vllm_that_is_not_there_is_refused_with_its_command(monkeypatch: pytest.
     ("changes", "n_processes", "named"),
     [
         ({}, 2, "--rollout-engine vllm works only if one process trains, and there are 2: train in one, or leave out"),
-        ({"temperature": 2.5}, 1, r"temperature \(2.5\): vLLM draws at 0.01 to 2.0"),
-        ({"temperature": 0.001}, 1, r"temperature \(0.001\)"),
+        ({"temperature": 2.5}, 1, r"--temperature 2\.5: vLLM draws at 0\.01 to 2\.0"),
+        ({"temperature": 0.001}, 1, r"--temperature 0\.001: "),
     ],
 )
 def test_what_vllm_cannot_draw_is_refused(

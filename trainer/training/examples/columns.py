@@ -12,6 +12,6 @@ def with_columns(collate: Collate, *columns: str) -> Collate:
     """Return a collator that also puts `columns` into the batch, (B,) each."""
 
     def collated(examples: list[dict[str, Any]]) -> dict[str, Any]:
-        return collate(examples) | {name: torch.tensor([one[name] for one in examples]) for name in columns}
+        return collate(examples) | {name: torch.tensor([example[name] for example in examples]) for name in columns}
 
     return collated
