@@ -22,6 +22,8 @@ from engines.models import inference_dtype
 
 _running: WeakSet[LLM] = WeakSet()
 """The engines of this process, which share what vLLM keeps about the processes that compute one model."""
+_starting: list[str] = []
+"""The names of the models that are being started, which share it too: the one before may be let go meanwhile."""
 LLVMLITE = "llvmlite.binding.ffi"
 CPU_BLOCK = 32
 """Tokens of a block of keys and values on a processor, where vLLM's own 128 would share too little of a prefix."""
@@ -39,6 +41,7 @@ def start(name: str, folder: Path, memory: Memory, *, classifies: bool = False, 
         arguments |= {"max_num_seqs": memory.n_rows}
     if classifies:
         arguments |= {"runner": "pooling", "convert": "classify"}
+    _starting.append(name)
     try:
         with as_it_was(), whole(folder) as weights:
             llm = LLM(
@@ -54,6 +57,8 @@ def start(name: str, folder: Path, memory: Memory, *, classifies: bool = False, 
     except Exception as error:  # of torch, of vLLM's own types and of its checks: each is a model that cannot start
         reason = " ".join(str(error).split())[:400] or type(error).__name__
         raise EngineError(f"{name}: vLLM cannot start with it: {reason}") from None
+    finally:
+        _starting.remove(name)
     return llm
 
 
@@ -77,7 +82,7 @@ def stop(last: list[LLM]) -> None:
         core = last[0].llm_engine.engine_core
         _running.discard(last.pop())
         inner = getattr(core, "engine_core", None)  # absent if the user has it in a process of its own
-        if _running and inner is not None:
+        if (_running or _starting) and inner is not None:
             # The whole shutdown, which vLLM also does by itself, ends what its engines in one process share.
             core._finalizer.detach()
             inner.model_executor.shutdown()

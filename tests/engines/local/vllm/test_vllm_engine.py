@@ -244,6 +244,29 @@ def test_two_engines_at_once_do_not_end_each_other(engine: VllmEngine, folder: P
     assert len(list(engine.choose(requests(2), SCORES))) == 2
 
 
+def test_an_engine_that_is_let_go_while_the_next_one_starts_does_not_end_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engines.local.vllm import starting
+
+    held = [VllmEngine("first", folder)]
+    list(held[0].choose(requests(1), SCORES))
+    start = starting.LLM
+
+    def letting_go(*arguments: Any, **settings: Any) -> Any:
+        llm = start(*arguments, **settings)
+        held.clear()
+        gc.collect()
+        return llm
+
+    monkeypatch.setattr(starting, "LLM", letting_go)
+    with monkeypatch.context() as alone:  # as where no other engine is left
+        alone.setattr(starting, "_running", weakref.WeakSet(starting._running & {held[0].loaded.llm}))
+        second = VllmEngine("second", folder)
+        assert len(list(second.choose(requests(1), SCORES))) == 1
+        assert len(list(second.choose(requests(2), SCORES))) == 2
+
+
 def test_it_starts_beside_llvmlite(folder: Path) -> None:
     binding = pytest.importorskip("llvmlite.binding")
     assert len(list(VllmEngine("tiny", folder).choose(requests(1), SCORES))) == 1
