@@ -52,7 +52,10 @@ def curve(title: str, runs: Sequence[tuple[str, Sequence[Point]]], level: tuple[
                 axes.plot([point.iteration] * 2, ends, color=colour, linewidth=4, alpha=0.3, solid_capstyle="butt")
     if level is not None:
         axes.axhline(level[0], color=TEXT, linewidth=0.8, linestyle=":")
-        axes.annotate(level[1], (0, level[0]), xycoords=("axes fraction", "data"), fontsize=8, va="bottom")
+        axes.annotate(
+            level[1], (1, level[0]), (2, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+            fontsize=8, va="center", annotation_clip=False,
+        )  # fmt: skip
     every = sorted({point.iteration for _, points in runs for point in points})
     axes.set_xticks(every, [f"iter{number}" for number in every])
     axes.ticklabel_format(axis="y", useOffset=False)
