@@ -21,6 +21,8 @@ from records.runs import Run
 from tests.evals.report.conftest import HOSTILE
 
 Make = Callable[..., Run]
+CHROMIUMS_OWN = (".google.com", ".googleapis.com", ".gvt1.com")
+"""Hosts that Chromium itself asks with any page."""
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -110,4 +112,5 @@ def test_chromium_opens_the_page_without_a_request_or_an_error(page: str, tmp_pa
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert "drawn by chance" in done.stdout
     assert "CONSOLE" not in done.stderr, "a policy violation or an error is a line of the console"
-    assert "evil.test" not in log.read_text(errors="replace")
+    hosts = set(re.findall(r'"url":"\w+://([^/"]+)', log.read_text(errors="replace")))
+    assert [host for host in hosts if not host.endswith(CHROMIUMS_OWN)] == []
