@@ -13,10 +13,13 @@ from trainer.rlp.recipe import Config
 from trainer.training.options import LoraOptions
 
 KILLS = ("iter2/model.checkpoints/step-000001", "iter3/reward_model")
+ALL_KILLS = ("iter1/reward_model", KILLS[0], "iter2/model", KILLS[1])
 MODELS = ("iter1/model", "iter1/reward_model", "iter2/model", "iter3/reward_model", "iter3/model")
 
 
+@pytest.mark.parametrize("kills", [KILLS, pytest.param(ALL_KILLS, marks=pytest.mark.slow)], ids=["two", "four"])
 def test_a_run_of_adapters_killed_again_and_again_ends_as_an_undisturbed_one(
+    kills: tuple[str, ...],
     config: Config,  # noqa: F811
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -25,7 +28,7 @@ def test_a_run_of_adapters_killed_again_and_again_ends_as_an_undisturbed_one(
     for name in ("whole", "mended"):
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
-        for kill in KILLS if name == "mended" else ():
+        for kill in kills if name == "mended" else ():
             start_and_kill(adapted, kill)
         main(adapted)
     one, other = (Run(tmp_path / name / "runs" / "tiny") for name in ("whole", "mended"))
