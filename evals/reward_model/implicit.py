@@ -65,7 +65,9 @@ class ImplicitRewardModel:
         of_policy = _logprobs(self.policy, answers)
         of_reference = _logprobs(self._reference(), answers) if self.reference else [None] * len(answers)
         rewards = [self._reward(*pair) for pair in zip(of_policy, of_reference, strict=True)]
-        if self.reference and {reward.value for reward in rewards if reward.error is None} == {0.0}:
+        values = [reward.value for reward in rewards if reward.error is None]
+        # of one short answer, two models of a half precision may have the same log-probability
+        if self.reference and len(values) > 1 and not any(values):
             raise InputError(f"--judge {PREFIX}{self.policy.name} --reference {self.reference.name}: {SAME}")
         found = refused | dict(zip(tokens, rewards, strict=True))
         return [found[index] for index in range(len(responses))]
