@@ -1,3 +1,3 @@
 """The parts that every command shares: errors, flags and config files, progress, tables."""
 
-import console.threads  # noqa: F401  before torch is loaded
+import console.process  # noqa: F401  before torch is loaded

@@ -1,3 +1,3 @@
 """Engines, the sources of text: one Protocol, and an engine per place of a model: this process or a server."""
 
-import console.threads  # noqa: F401  before torch is loaded
+import console.process  # noqa: F401  before torch is loaded

@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from console.errors import InputError
+from console.process import keep_freed_memory
 from engines.adapters import TENSORS, checked_base, is_adapter, settings_of, tokenizer_folder
 from engines.models import checkpoint_dtype
 
@@ -49,6 +50,8 @@ def load_whole(folder: Path, dtype: Any, task: str, **settings: Any) -> PreTrain
     """
     if task == REWARDS:
         settings |= {"num_labels": 1}
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     kind = AutoModelForSequenceClassification if task == REWARDS else AutoModelForCausalLM
     return kind.from_pretrained(folder, dtype=dtype, use_safetensors=True, **settings)
 

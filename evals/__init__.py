@@ -1,3 +1,3 @@
 """Measures a model, a reward model or a judge on what its field measures with."""
 
-import console.threads  # noqa: F401  before torch is loaded
+import console.process  # noqa: F401  before torch is loaded

@@ -9,7 +9,7 @@ verdict.score, verdict.error, verdict.replies
 
 from typing import TYPE_CHECKING, Any
 
-import console.threads  # noqa: F401  before torch is loaded
+import console.process  # noqa: F401  before torch is loaded
 
 if TYPE_CHECKING:
     from judges.library import Judge

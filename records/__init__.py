@@ -1,6 +1,6 @@
 """The rows that travel between stages, and how they rest on disk."""
 
-import console.threads  # noqa: F401  before torch is loaded
+import console.process  # noqa: F401  before torch is loaded
 from records.rows import (
     Comparison,
     Judgment,

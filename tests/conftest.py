@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 settings.register_profile("same every time", derandomize=True)
 settings.load_profile("same every time")
 
-import console.threads  # noqa: E402, F401  before torch is loaded
+import console.process  # noqa: E402, F401  before torch is loaded
 from tests.kept import keep_packages, keep_parsers, quick_pictures, quick_workers  # noqa: E402
 
 keep_packages()

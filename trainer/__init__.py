@@ -1,3 +1,3 @@
 """Judged answers -> the next model: seeds, pairs, SFT, DPO, the loop and its ledger."""
 
-import console.threads  # noqa: F401  before torch is loaded
+import console.process  # noqa: F401  before torch is loaded

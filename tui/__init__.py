@@ -1,3 +1,3 @@
 """The terminal screen for reading verdicts and overruling them."""
 
-import console.threads  # noqa: F401  before torch is loaded
+import console.process  # noqa: F401  before torch is loaded

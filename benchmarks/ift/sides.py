@@ -21,7 +21,7 @@ from benchmarks.side import arguments
 from trainer.ift.options import IFTOptions
 from trainer.ift.trainer import IFTTrainer
 from trainer.training.fit import load_policy, trainer_settings
-from trainer.training.trl_internals import small_tiles
+from trainer.training.trl_internals import lean_head
 
 LAMBDA, DECAY = 0.2, 0.95
 
@@ -159,7 +159,7 @@ def measure(side: str, work: Work, folder: Path) -> dict[str, Any]:
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(Clock())
     n_tokens = int(next(iter(trainer.get_train_dataloader()))["attention_mask"].sum())
-    with small_tiles(trainer.args.device.type) if side == "ift" else nullcontext():  # as in all training here
+    with lean_head(trainer.args.device.type) if side == "ift" else nullcontext():  # as in all training here
         trainer.train()
     peak = torch.cuda.max_memory_allocated() / 2**20 if on_gpu else _resident_mib() - before
     return {"seconds": times[1:], "peak_mib": peak, "prepared_s": prepared_s, "n_tokens": n_tokens}

@@ -33,7 +33,7 @@ from trainer.training.processes import is_first, is_sharded, n_processes
 from trainer.training.resume import StatePlan, StateSaver, newest_state
 from trainer.training.saving import CheckpointSaver, write_weights
 from trainer.training.sharding import check_devices, keep_precision, unfilled_model
-from trainer.training.trl_internals import small_tiles
+from trainer.training.trl_internals import lean_head
 from trainer.training.watch import Watch
 
 if TYPE_CHECKING:
@@ -148,9 +148,9 @@ def fit(
     n_steps = _count_steps(trainer)
     if n_steps == 1:
         trainer.args.warmup_steps = 0  # or the only step would have the first learning rate of the warm-up, 0
-    tiles = small_tiles(trainer.args.device.type)
+    lean = lean_head(trainer.args.device.type)
     shown = recording(out, options.report_to if options is not None else "none")
-    with progress(title, n_steps, state.step if state else 0) as advance, tiles, shown as recorder:
+    with progress(title, n_steps, state.step if state else 0) as advance, lean, shown as recorder:
         trainer.add_callback(History(recorder))
         trainer.add_callback(Watch(trainer, advance, partial(newest_checkpoint, checkpoints)))
         if checkpoints is not None:

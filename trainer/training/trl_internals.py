@@ -1,4 +1,4 @@
-"""The two places that reach into TRL: the outputs inside its loss code, and the size of its logit tiles.
+"""The two places that reach into TRL: the outputs inside its loss code, and how it computes logits.
 
 Both were written against TRL 1.16.0. tests/trainer/training/test_trl_internals.py fails if TRL changes what they rely
 on.
@@ -53,18 +53,21 @@ class ForwardSpy(Generic[OutputsT]):
 
 
 @contextmanager
-def small_tiles(device_type: str) -> Iterator[None]:
-    """Make TRL's trainers use small tiles of logits inside the block if the device is a CPU (`cpu`).
+def lean_head(device_type: str) -> Iterator[None]:
+    """Make TRL's trainers compute the logits of few tokens at a time, and only of those with a loss, on a `cpu`.
 
     TRL's tile of 4096 tokens by 32,768 words suits a GPU, whose kernel works on it in place. Its torch code for other
-    devices copies each tile several times, and copies of gigabytes fit no cache.
+    devices copies each tile several times, and copies of gigabytes fit no cache. That code also computes the tokens of
+    the prompts, so that all steps have the same shape, which only compilers of other devices need.
     """
     if device_type != "cpu":
         yield
         return
-    tokens, words = chunked_logprob.TOKEN_CHUNK_SIZE, utils._CHUNKED_LOGPROB_CHUNK_SIZE
+    before = chunked_logprob.TOKEN_CHUNK_SIZE, utils._CHUNKED_LOGPROB_CHUNK_SIZE, utils._use_triton
     chunked_logprob.TOKEN_CHUNK_SIZE, utils._CHUNKED_LOGPROB_CHUNK_SIZE = TOKENS, WORDS
+    # this name of it decides only which tokens are computed; the kernels are chosen by chunked_logprob's own
+    utils._use_triton = lambda _device: True
     try:
         yield
     finally:
-        chunked_logprob.TOKEN_CHUNK_SIZE, utils._CHUNKED_LOGPROB_CHUNK_SIZE = tokens, words
+        chunked_logprob.TOKEN_CHUNK_SIZE, utils._CHUNKED_LOGPROB_CHUNK_SIZE, utils._use_triton = before

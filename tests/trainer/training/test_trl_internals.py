@@ -1,6 +1,7 @@
 import inspect
 import re
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,26 +9,27 @@ from trl import DPOTrainer, RewardTrainer, SFTTrainer
 from trl.kernels import chunked_logprob
 from trl.trainer import utils
 
+from engines.merging import load_model
 from trainer.training import trl_internals
-from trainer.training.trl_internals import TRL_VERSION, ForwardSpy, small_tiles
+from trainer.training.trl_internals import TRL_VERSION, ForwardSpy, lean_head
 
 
-def sizes() -> tuple[int, int]:
-    return chunked_logprob.TOKEN_CHUNK_SIZE, utils._CHUNKED_LOGPROB_CHUNK_SIZE
+def how() -> tuple[object, ...]:
+    return chunked_logprob.TOKEN_CHUNK_SIZE, utils._CHUNKED_LOGPROB_CHUNK_SIZE, utils._use_triton
 
 
 def test_tiles_are_small_on_a_processor_while_a_training_runs_and_as_before_after_it() -> None:
-    before = sizes()
-    with pytest.raises(KeyError), small_tiles("cpu"):
-        assert sizes() == (trl_internals.TOKENS, trl_internals.WORDS)
+    before = how()
+    with pytest.raises(KeyError), lean_head("cpu"):
+        assert how()[:2] == (trl_internals.TOKENS, trl_internals.WORDS)
         raise KeyError
-    assert sizes() == before
+    assert how() == before
 
 
-def test_tiles_are_the_librarys_on_a_gpu() -> None:
-    before = sizes()
-    with small_tiles("cuda"):
-        assert sizes() == before
+def test_logits_are_computed_as_the_library_does_on_a_gpu() -> None:
+    before = how()
+    with lean_head("cuda"):
+        assert how() == before
 
 
 def test_log_probabilities_and_gradients_do_not_depend_on_the_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,11 +47,41 @@ def test_log_probabilities_and_gradients_do_not_depend_on_the_tiles(monkeypatch:
         return [logprobs.detach(), *(one.grad for one in inputs if one.grad is not None)]
 
     expected = torch.log_softmax(hidden @ weight.T, -1).gather(1, targets[:, None])[:, 0]
-    with small_tiles("cpu"):
+    with lean_head("cpu"):
         found = step()
     torch.testing.assert_close(found[0], expected)
     for mine, theirs in zip(found, step(), strict=True):
         torch.testing.assert_close(mine, theirs)
+
+
+def test_only_tokens_with_a_loss_are_computed_on_a_processor_and_nothing_else_changes(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = load_model(tiny_model, torch.float32)
+    utils.add_fused_lm_head(policy)
+    ids, labels = torch.randint(5, 40, (2, 10)), torch.full((2, 10), -100)
+    labels[0, 7:], labels[1, 4:6] = ids[0, 7:], ids[1, 4:6]
+    n_computed: list[int] = []
+    apply = chunked_logprob.ChunkedLogProbFunction.apply
+
+    def counted(hidden: torch.Tensor, *rest: object) -> object:
+        n_computed.append(len(hidden))
+        return apply(hidden, *rest)
+
+    monkeypatch.setattr(utils._ChunkedLogProbFunction, "apply", counted)
+
+    def step() -> list[torch.Tensor]:
+        policy.zero_grad()
+        outputs = policy(input_ids=ids, labels=labels, fused_lm_head=True)
+        outputs.loss.backward()
+        gradients = [weight.grad.clone() for weight in policy.parameters() if weight.grad is not None]
+        return [outputs.loss.detach(), outputs.log_probs.detach(), *gradients]
+
+    with lean_head("cpu"):
+        lean = step()
+    for mine, theirs in zip(lean, step(), strict=True):
+        torch.testing.assert_close(mine, theirs)
+    assert n_computed == [5, 18]  # of two rows of nine tokens that have one after them
 
 
 MOVED = "TRL has moved: read its loss code again, compare trainer/training/trl_internals.py, then set TRL_VERSION"
