@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from console.errors import InputError
+from console.output import counted
 from console.progress import say
 from records.keys import content_key
 from records.rows import Row
@@ -90,7 +91,7 @@ def each_once(rows: Sequence[Annotation], path: Path) -> list[Annotation]:
             unique[places[key]] = msgspec.structs.replace(first, preference=None, error=CONTRADICTS)
     if n_doubled:
         more = f"; {n_contradicting} of them contradict the first, and the instruction has no preference then"
-        say(f"{path}: {n_doubled} rows repeat another one and are not counted{more if n_contradicting else ''}")
+        say(f"{path}: {counted(n_doubled, 'repeats')} of another row, not counted{more if n_contradicting else ''}")
     several = [
         name
         for name, n in Counter(annotation.instruction for annotation in unique if annotation.instruction).items()

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from console.errors import InputError, RowError
+from console.output import counted
 from console.progress import say
 from judges.labelled.cells import MINUS_ONE, is_failed, number_of
 from judges.labelled.columns import Columns
@@ -52,7 +53,7 @@ def read_ranked(source: str | Path, bad: BadRows) -> list[RankedAnswers]:
         all_ranked.append(ranked)
         notes.rendered(where, [ranked])
     if n_repeats:
-        say(f"{source}: {n_repeats} rows repeat another row's answers and ranks and are not counted")
+        say(f"{source}: {counted(n_repeats, 'repeats')} of another row's answers and ranks, not counted")
     if not bad.quiet:
         notes.say()
     if not all_ranked:

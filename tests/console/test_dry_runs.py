@@ -158,7 +158,14 @@ def test_a_plan_that_is_a_table_is_json_too(command: str, words: list[str], caps
     assert json.loads(capsys.readouterr().out)
 
 
+TAKEN = ("--out", "checkpoints/step-1")
+EXISTS = "checkpoints/step-1 exists; give another --out, or --fresh to set it aside"
 REFUSED = [
+    ("trainer.sft", ["chats.jsonl", *LOCAL, *TAKEN], EXISTS),
+    ("trainer.dpo", ["pairs.jsonl", *LOCAL, *TAKEN], EXISTS),
+    ("trainer.reward_model", ["pairs.jsonl", *LOCAL, *TAKEN], EXISTS),
+    ("trainer.ppo", ["prompts.jsonl", *LOCAL, *REWARDED, *TAKEN], EXISTS),
+    ("trainer.grpo", ["prompts.jsonl", *LOCAL, *REWARDED, *TAKEN], EXISTS),
     ("judges.serve", [*SERVED, "--host", "0.0.0.0"], "--host 0.0.0.0: other machines can call it, so it needs a key"),
     ("judges.serve", [*SERVED, "--pair-rubric", "additive"], "--pair-rubric additive: it scores one answer"),
     ("judges.serve", [*SERVED, "--judge", "tiny", "--judge", "gpt-5", "--corpus", "c.jsonl"], "a panel has no tools"),

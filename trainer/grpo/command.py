@@ -22,7 +22,7 @@ from trainer.ppo.rewards import check_constraints
 from trainer.training.command import PlanPart, memory_plan
 from trainer.training.flags import TrainFlags
 from trainer.training.options import with_lora
-from trainer.training.outcome import claim_folder
+from trainer.training.outcome import check_free, claim_folder
 
 if TYPE_CHECKING:
     from console.table import Cell
@@ -48,6 +48,7 @@ def train_or_plan(config: TrainFlags, rewards: RewardOptions, out: Path, options
     check_constraints(rewards.evidence, prompts)
     check_grpo(options, len(prompts))
     if config.dry_run:
+        check_free(out, fresh=config.fresh)
         n_tokens = options.micro_batch_size * options.max_length
         memory = memory_plan(config, options, n_tokens, n_frozen=options.n_frozen)
         _print_plan(config, out, options, rewards, prompts, memory)

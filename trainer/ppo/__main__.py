@@ -37,6 +37,7 @@ from trainer.ppo.options import USUAL_OPTIMIZER, PPOOptions, RewardChoice, Rewar
 from trainer.training.command import memory_plan
 from trainer.training.flags import TrainFlags
 from trainer.training.options import with_lora
+from trainer.training.outcome import check_free
 from trainer.training.processes import n_processes, one_voice
 
 
@@ -71,6 +72,7 @@ def main(config: Config) -> None:
     if choice.name == JUDGE:
         check_constraints(choice.evidence, prompts)
     if config.dry_run:
+        check_free(config.out, fresh=config.fresh)
         load = {"n_trained": 2, "n_frozen": options.n_frozen, "usual": USUAL_OPTIMIZER}
         memory = memory_plan(config, options, options.n_tokens, **load)
         calls = calls_for_reward(choice, prompts)

@@ -36,7 +36,7 @@ from trainer.reward_model.views import ViewPair, view_pairs
 from trainer.training.command import memory_plan, validation_plan
 from trainer.training.flags import TrainFlags, codes_of
 from trainer.training.options import with_lora
-from trainer.training.outcome import claim_folder
+from trainer.training.outcome import check_free, claim_folder
 from trainer.training.processes import one_voice
 
 
@@ -63,6 +63,7 @@ def main(config: Config) -> None:
     validation = validation_plan(config.training, (pair.prompt for pair in learned), config.seed)
     samples = None if config.samples is None else _read_views(config, config.samples)
     if config.dry_run:
+        check_free(config.out, fresh=config.fresh)
         options = config.training
         memory = memory_plan(config, options, 2 * options.micro_batch_size * options.max_length)
         beside = f", and on {len(samples)} view pairs of {config.samples}" if samples is not None else ""

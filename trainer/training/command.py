@@ -18,7 +18,7 @@ from trainer.training.examples.file_rows import FileRows, Rows
 from trainer.training.examples.held_out import SHARE_FLAG, held_out_places, opening_of, prompt_key
 from trainer.training.flags import TrainFlags, codes_of
 from trainer.training.options import Learning, TrainingOptions, ValidatedOptions, check_options, with_lora
-from trainer.training.outcome import Trained, claim_folder, table_row
+from trainer.training.outcome import Trained, check_free, claim_folder, table_row
 
 PlanPart = tuple[dict[str, object], list[str]]
 """What a plan says of one side of a training, such as its memory: as plain data and as lines."""
@@ -72,7 +72,8 @@ def read_chat_training(config: TrainFlags, out: Path, options: TrainingOptions) 
 
 
 def print_plan(config: TrainFlags, out: Path, counts: Mapping[str, int | str], examples: str, *parts: PlanPart) -> None:
-    """Print the plan of a dry run, with the number of `examples` in words."""
+    """Print the plan of a dry run, with the number of `examples` in words. Raises InputError if `out` is taken."""
+    check_free(out, fresh=config.fresh)
     plan: dict[str, object] = {"model": config.model, "of": config.file, **counts, "out": out}
     sentence = f"would train {config.model} on {examples} of {config.file} and save it to {out}"
     for more, _ in parts:

@@ -78,6 +78,12 @@ def curves_path(out: Path) -> Path:
     return out.with_name(f"{out.name}.curves.png")
 
 
+def check_free(folder: Path, *, fresh: bool) -> None:
+    """Raise InputError if there is a model in `folder`, which only --fresh sets aside."""
+    if folder.exists() and not fresh:
+        raise InputError(f"{folder} exists; give another --out, or --fresh to set it aside")
+
+
 def claim_folder(folder: Path, *, fresh: bool) -> None:
     """Make sure that a new model may be saved in `folder`. With --fresh, an earlier model is set aside.
 
@@ -85,8 +91,7 @@ def claim_folder(folder: Path, *, fresh: bool) -> None:
     others, so none of them mistakes that model for an earlier one.
     """
     check_writable(folder, folder=True)
-    if folder.exists() and not fresh:
-        raise InputError(f"{folder} exists; give another --out, or --fresh to set it aside")
+    check_free(folder, fresh=fresh)
     if is_first():
         remove_leftovers(folder.parent)
         remove(folder.with_name(f"{folder.name}{ENDING}"))  # the half-saved model of a killed training

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from console.errors import InputError
+from console.output import counted
 from console.progress import say
 from evals.arena_hard.benchmark import BASELINES
 from evals.arena_hard.files.answers import files_in
@@ -98,7 +99,7 @@ def _each_once(judged: Sequence[Judged], path: Path) -> list[Judged]:
             contradicting.add(prompt.uid)
     if len(unique) < len(judged):
         more = f"; {len(contradicting)} of them contradict the first: these have no verdict" if contradicting else ""
-        say(f"{path}: {len(judged) - len(unique)} rows repeat another one and are not counted{more}")
+        say(f"{path}: {counted(len(judged) - len(unique), 'repeats')} of another row, not counted{more}")
     without = Game(None, CONTRADICTS)
     return [
         Judged(p.uid, p.category, p.judge, p.model, p.baseline, (without, without)) if p.uid in contradicting else p

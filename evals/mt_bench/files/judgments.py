@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from console.errors import InputError
+from console.output import counted
 from console.progress import say
 from evals.comparing.naming import id_in, name_in
 from records.fields.values import number_in, shown
@@ -163,7 +164,7 @@ def _each_once(judged: Iterable[JudgedT], names: str) -> list[JudgedT]:
             contradicting.add(verdict.key)
     if len(by_key) < n_rows:
         more = f"; {len(contradicting)} of them contradict the first: these have no verdict" if contradicting else ""
-        say(f"{names}: {n_rows - len(by_key)} rows repeat another one and are not counted{more}")
+        say(f"{names}: {counted(n_rows - len(by_key), 'repeats')} of another row, not counted{more}")
     return [
         verdict.without_verdict(CONTRADICTS) if key in contradicting else verdict for key, verdict in by_key.items()
     ]

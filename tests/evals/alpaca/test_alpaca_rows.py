@@ -86,7 +86,7 @@ def test_rows_that_stand_there_twice_count_once_and_are_said(
     for some in ([*found, *found[:2]], [*found[::-1], found[2], found[2]]):
         metrics = win_rates(once(tmp_path, some))
         assert (metrics.n_total, metrics.win_rate) == (4, 62.5)
-        assert "2 rows repeat another one and are not counted" in capsys.readouterr().err
+        assert "2 repeats of another row, not counted" in capsys.readouterr().err
 
 
 def test_a_row_that_was_annotated_again_counts_with_its_preference_in_any_order(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_doubled_row_does_not_hide_that_another_is_missing(
     run(written(tmp_path / "a.json", [found[1], *found[1:]]), "--json")
     printed = capsys.readouterr()
     assert json.loads(printed.out)["missing"] == [0] and json.loads(printed.out)["n_total"] == 804
-    assert "1 rows repeat another one" in printed.err and "only 804 of AlpacaEval's 805" in printed.err
+    assert "1 repeat of another row" in printed.err and "only 804 of AlpacaEval's 805" in printed.err
 
 
 def test_a_whole_set_in_any_order_has_the_published_win_rate_and_nothing_is_said(

@@ -52,7 +52,7 @@ def test_a_row_that_was_asked_again_replaces_its_null(arena: Arena, capsys: pyte
     first, second = read_judgments([arena.write("m.jsonl", rows)], STRICT)
     assert first.is_scored and not second.is_scored
     assert second.games[1].reason == "'[[A]]' is none of A>>B, A>B, A=B, B>A, B>>A"
-    assert "1 rows repeat another one" in capsys.readouterr().err
+    assert "1 repeat of another row, not counted" in capsys.readouterr().err
 
 
 def test_rows_that_contradict_each_other_have_no_verdict(arena: Arena) -> None:

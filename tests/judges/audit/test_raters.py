@@ -99,7 +99,7 @@ def test_a_row_of_ranked_answers_that_is_there_again_counts_once_and_is_said(
     other = {"prompt": "q", "responses": ["a", "b"], "ranks": [1, 0]}  # another person
     path = jsonl(tmp_path / "r.jsonl", [row, row | {"id": "again"}, turned, other])
     assert len(read_ranked(path, BadRows(strict=True))) == 2
-    assert f"{path}: 2 rows repeat another row's answers" in capsys.readouterr().err
+    assert f"{path}: 2 repeats of another row's answers" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
