@@ -1,22 +1,21 @@
 """Trains a model on preference pairs, with the parent or another model as the reference."""
 
-import gc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trl import DPOConfig
 
-from console.errors import InputError
 from engines.chat.template import load_tokenizer
 from trainer.dpo.options import DPOOptions, checked_columns
+from trainer.preference.reference import data_with_reference
 from trainer.preference.trainer import PreferenceTrainer
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.examples.gathering import gather
 from trainer.training.fit import fit, load_policy, safe_example, trainer_settings
 from trainer.training.lengths import Lengths, n_cut_off, order_steps
 from trainer.training.memory.choice import settled
-from trainer.training.memory.size import Load, MemorySettings
+from trainer.training.memory.size import WHOLE, Load
 from trainer.training.outcome import Trained, work_of
 from trainer.training.processes import is_sharded
 
@@ -58,7 +57,8 @@ def train_dpo(
     }
     reference = reference or parent
     if is_sharded() or reference.resolve() != parent.resolve():
-        data = _with_reference(data, reference, shared, memory)
+        lora = options.lora if reference.resolve() == parent.resolve() else WHOLE
+        data = data_with_reference(PreferenceTrainer, data, reference, memory, lora, **shared)
     model, _ = load_policy(parent, lora=options.lora, seed=seed, memory=memory)
     trainer = PreferenceTrainer(
         model, **data, length_alpha=options.length_alpha, sft_weight=options.sft_weight, **shared
@@ -66,21 +66,3 @@ def train_dpo(
     order_steps(trainer, group=options.group_by_length)
     lengths = Lengths(examples.n_left_out, n_cut_off(pairs, title))
     return fit(trainer, out, title, checkpoints, options, lengths=lengths)
-
-
-def _with_reference(
-    data: dict[str, Any], reference: Path, shared: dict[str, Any], memory: MemorySettings
-) -> dict[str, Any]:
-    """Return the data sets, tokenised, with the log-probabilities of both answers under the model in `reference`."""
-    model, tokenizer = load_policy(reference, memory=memory)
-    if tokenizer.get_vocab() != shared["processing_class"].get_vocab():
-        raise InputError(
-            f"{reference}: its vocabulary is not that of the model to train, so it cannot be its reference"
-        )
-    # making a trainer tokenises its data and computes the log-probabilities
-    trainer = PreferenceTrainer(model, **data, **shared)
-    known = {"train_dataset": trainer.train_dataset, "eval_dataset": trainer.eval_dataset}
-    trainer.accelerator.free_memory()
-    del model, trainer
-    gc.collect()  # the policy needs the memory
-    return known

@@ -22,6 +22,7 @@ from console.writing import OutFolder
 from trainer.ift.options import IFTOptions, check_ift
 from trainer.training.command import read_chat_training
 from trainer.training.flags import TrainFlags
+from trainer.training.options import with_lora
 from trainer.training.processes import one_voice
 
 
@@ -37,8 +38,9 @@ class Config(TrainFlags):
 @one_voice()
 def main(config: Config) -> None:
     """Read, train, save and print the report."""
-    check_ift(config.training)
-    training = read_chat_training(config, config.out, config.training)
+    options = with_lora(config.training, config.lora)
+    check_ift(options)
+    training = read_chat_training(config, config.out, options)
     if training is not None:
         from trainer.ift.trainer import train_ift
 

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from console.errors import InputError
 from console.ranges import Couple, Positive
 from records import Pair
 from records.rated import Rated
 from trainer.preference.columns import check_pairs
 from trainer.training.options import ValidatedOptions, check_options
-from trainer.training.processes import is_sharded
 
 
 @dataclass(frozen=True)
@@ -33,5 +31,3 @@ def check_kto(feedback: Sequence[Pair | Rated], options: KTOOptions) -> None:
     pairs = [item for item in feedback if isinstance(item, Pair)]
     if pairs or not feedback:
         check_pairs(pairs)
-    if is_sharded():
-        raise InputError("KTO is trained on whole copies of the weights; use a file without FSDP")

@@ -21,11 +21,8 @@ from torch.nn import functional
 from trl import DPOTrainer
 
 from trainer.preference.columns import LABEL, REFERENCE, WEIGHT
-from trainer.preference.reference import with_reference
+from trainer.preference.reference import add_reference, reference_settings, with_reference
 from trainer.training.examples.columns import with_columns
-from trainer.training.lora.adapter import drop_reference
-from trainer.training.processes import is_sharded
-from trainer.training.sharding import hollow_model, shard
 from trainer.training.trl_internals import ForwardSpy
 
 
@@ -36,14 +33,8 @@ class PreferenceTrainer(DPOTrainer):  # type: ignore[misc]
     """
 
     def __init__(self, model: Any, *, length_alpha: float = 0.0, sft_weight: float = 0.0, **kwargs: Any) -> None:
-        if is_sharded():  # or TRL loads a reference from the policy's folder, whole, into every process
-            kwargs["ref_model"] = hollow_model(model.config)
-            kwargs["args"].precompute_ref_log_probs = False  # TRL would fingerprint weights that are not there yet
-        super().__init__(model, **kwargs)
-        if is_sharded():
-            self.ref_model, self.precompute_ref_logps = None, True
-            self.train_dataset: Any = self._precompute_ref_logps(self.train_dataset, "train", self._train_batch_size)
-        drop_reference(self.model)
+        super().__init__(model, **kwargs, **reference_settings(model, kwargs["args"]))
+        add_reference(self, REFERENCE)
         self.length_alpha = length_alpha
         self.sft_weight = sft_weight
         self.mean_weight = 1.0
@@ -57,14 +48,10 @@ class PreferenceTrainer(DPOTrainer):  # type: ignore[misc]
         self._signature_columns += [name for name in (WEIGHT, LABEL) if name not in self._signature_columns]
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
-        """Return `dataset` with the reference's log-probabilities of both answers.
-
-        Under FSDP TRL's own method computes them with weights that only one process has read.
-        """
+        """Return `dataset` with the reference's log-probabilities of both answers."""
         if REFERENCE[0] in dataset.column_names:
             return dataset  # another model computed them, before this one was loaded
-        model = shard(self) if is_sharded() else self.model
-        return with_reference(self, model, dataset, REFERENCE, batch_size)
+        return with_reference(self, self.model, dataset, REFERENCE, batch_size)
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
         weight_B, label_B = inputs.pop(WEIGHT, None), inputs.pop(LABEL, None)

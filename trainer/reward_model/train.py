@@ -96,7 +96,7 @@ def load_classifier(
     if is_sharded():
         check_devices()
     if is_sharded() and not is_first():
-        return unfilled_model(parent, REWARDS, memory.attn if memory else None)
+        return with_adapter(unfilled_model(parent, REWARDS, memory), parent, lora, seed, REWARDS)
     model = load_base(parent, lora, REWARDS, memory)
     weight = getattr(getattr(model, "score", None), "weight", None)
     if weight is None:

@@ -91,10 +91,10 @@ def load_policy(
     if is_sharded():
         check_devices()
     if is_sharded() and not is_first():
-        model = unfilled_model(folder, attn=memory.attn if memory else None)
+        model = unfilled_model(folder, memory=memory)
     else:
-        model = with_adapter(load_base(folder, lora, memory=memory), folder, lora, seed)
-    return model, load_tokenizer(folder, chat_template_kwargs)
+        model = load_base(folder, lora, memory=memory)
+    return with_adapter(model, folder, lora, seed), load_tokenizer(folder, chat_template_kwargs)
 
 
 def safe_example(

@@ -131,8 +131,8 @@ def check_lora(options: LoraOptions, *, is_sharded: bool = False) -> None:
                 f"--lora.r 16, or leave out {flag}"
             )
         return
-    if is_sharded:
-        raise InputError("adapters are trained on whole copies of the weights; use a file without FSDP")
+    if is_sharded and options.quantize != "none":
+        raise InputError("--lora.quantize 4bit needs whole weights in each process; use a file without FSDP")
     if not options.target_modules:
         raise InputError("--lora.target-modules names no layer; all-linear means every linear one")
 

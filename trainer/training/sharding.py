@@ -23,7 +23,10 @@ from transformers import (
 )
 
 from console.errors import InputError
+from engines.adapters import weights_folder
 from engines.merging import REWARDS, WRITES
+from engines.models import FLOAT32
+from trainer.training.memory.size import MemorySettings
 
 
 def check_devices() -> None:
@@ -35,20 +38,25 @@ def check_devices() -> None:
         )
 
 
-def hollow_model(config: PreTrainedConfig, task: str = WRITES, attn: str | None = None) -> PreTrainedModel:
+def hollow_model(
+    config: PreTrainedConfig, task: str = WRITES, attn: str | None = None, dtype: str = FLOAT32
+) -> PreTrainedModel:
     """Return the model of `config` with its shapes alone, in no memory."""
     kind = AutoModelForSequenceClassification if task == REWARDS else AutoModelForCausalLM
+    attention = {"attn_implementation": attn} if attn else {}
     with init_empty_weights():
-        return kind.from_config(config, dtype=torch.float32, **({"attn_implementation": attn} if attn else {}))
+        return kind.from_config(config, dtype=getattr(torch, dtype), **attention)
 
 
-def unfilled_model(folder: Path, task: str = WRITES, attn: str | None = None) -> PreTrainedModel:
-    """Return the model in `folder` without its weights: float32 tensors that take no memory until they are written to.
+def unfilled_model(folder: Path, task: str = WRITES, memory: MemorySettings | None = None) -> PreTrainedModel:
+    """Return the model in `folder`, or an adapter's base, without its weights, of the type that `memory` says.
 
-    accelerate tells parameters apart by their address, and the parameters of a hollow model have none.
+    Its tensors take no memory until they are written to. accelerate tells parameters apart by their address, and the
+    parameters of a hollow model have none.
     """
     labels = {"num_labels": 1} if task == REWARDS else {}
-    model = hollow_model(AutoConfig.from_pretrained(folder, **labels), task, attn)
+    config = AutoConfig.from_pretrained(weights_folder(folder), **labels)
+    model = hollow_model(config, task, memory.attn if memory else None, memory.dtype if memory else FLOAT32)
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
             # the operating system gives memory to an empty tensor only when it is written to

@@ -31,6 +31,8 @@ from trainer.training.outcome import report_of
 TOLERANCE = 1e-5
 SHARDED = ("orpo", "simpo", "ift")
 ADAPTED = ["--lora.r", "4", "--lora.alpha", "64"]
+LOW = ["--dtype", "bfloat16"]
+"""The type of the frozen weights beside an adapter."""
 MORE = {"reward_model": ["--held-out-share", "0", "--head", "random"], "kto": ["--micro-batch-size", "2"]}
 """Flags that a kind needs besides."""
 STEPS = ["--learning-rate", "1e-3", "--batch-size", "4", "--micro-batch-size", "1"]
@@ -73,6 +75,9 @@ def trained(models: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
         *(job(folder, models, kind, "lora2", 2, ADAPTED) for kind in ("kto", "reward_model")),
         *(job(folder, models, kind, "one", 1) for kind in SHARDED),
         *(job(folder, models, kind, "sharded", 2, sharded=True) for kind in SHARDED),
+        job(folder, models, "kto", "one", 1, ["--batch-size", "16", "--micro-batch-size", "4"]),
+        job(folder, models, "kto", "sharded", 2, ["--batch-size", "16"], sharded=True),
+        *(job(folder, models, "dpo", f"low{n}", n, [*ADAPTED, *LOW], sharded=n > 1) for n in (1, 2)),
         job(folder, models | {"start": models["low"]}, "sft", "low", 2, sharded=True),
         job(folder, models, "sft", "broken", 2, ["--learning-rate", "1e30", "--warmup-share", "0", "--epochs", "3"]),
     ]
@@ -127,10 +132,10 @@ def environment() -> dict[str, str]:
 
 
 def distance(one: Path, other: Path) -> float:
-    """Return the greatest difference of a weight in two model folders."""
+    """Return the greatest difference of a weight in two folders of models or adapters."""
     from safetensors.torch import load_file
 
-    a, b = (load_file(folder / "model.safetensors") for folder in (one, other))
+    a, b = (load_file(next(folder.glob("*model.safetensors"))) for folder in (one, other))
     return max(float((a[name] - b[name]).abs().max()) for name in a)
 
 
@@ -144,8 +149,10 @@ def test_several_processes_end_with_the_weights_of_one(
     assert others.n_steps == figures.n_steps == 2 and others.loss == pytest.approx(figures.loss, abs=TOLERANCE)
 
 
-def test_several_processes_end_with_the_adapter_of_one(trained: Path) -> None:
-    one, two = (adapter_of(trained, f"dpo-lora{n}") for n in (1, 2))
+@pytest.mark.parametrize("name", ["lora", "low"], ids=["copies", "sharded beside bfloat16 weights"])
+def test_several_processes_end_with_the_adapter_of_one(trained: Path, name: str) -> None:
+    one, two = (adapter_of(trained, f"dpo-{name}{n}") for n in (1, 2))
+    assert one.keys() == two.keys()
     assert max(float((one[name] - two[name]).abs().max()) for name in one) < TOLERANCE
     assert max(float(one[name].abs().max()) for name in one if "lora_B" in name) > 50 * TOLERANCE  # 0 at first
 
@@ -164,7 +171,8 @@ def adapter_of(folder: Path, name: str) -> dict[str, Any]:
     return load_file(folder / name / "model" / "adapter_model.safetensors")
 
 
-@pytest.mark.parametrize("kind", SHARDED)
+# one step of KTO: in later ones its distance to the reference is estimated from other pairs of prompt and answer
+@pytest.mark.parametrize("kind", [*SHARDED, "kto"])
 def test_sharded_weights_end_as_those_of_one_process(trained: Path, models: dict[str, str], kind: str) -> None:
     said = (trained / f"{kind}-sharded.0.err").read_text()
     assert json.loads((trained / "statuses.json").read_text())[f"{kind}-sharded"] == [0, 0], said
@@ -200,11 +208,15 @@ def test_a_loss_that_is_not_a_number_ends_all_processes_with_one_message(trained
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["sft", "dpo", "reward_model"])
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [("sft", []), ("dpo", []), ("reward_model", []), ("kto", ["--batch-size", "8"]), ("reward_model", ADAPTED)],
+    ids=["sft", "dpo", "reward_model", "kto", "adapter"],
+)
 def test_a_sharded_training_that_was_killed_goes_on_from_its_state(
-    kind: str, models: dict[str, str], tmp_path: Path
+    kind: str, more: list[str], models: dict[str, str], tmp_path: Path
 ) -> None:
-    folder, often = files(tmp_path), ["--save-minutes", "1e-9", "--epochs", "2"]
+    folder, often = files(tmp_path), ["--save-minutes", "1e-9", "--epochs", "2", *more]
     whole, killed = (job(folder, models, kind, name, 2, often, sharded=True) for name in ("whole", "killed"))
     run_jobs(folder, [whole, killed | {"killed_at": 2}])
     assert -signal.SIGKILL in json.loads((folder / "statuses.json").read_text())[f"{kind}-killed"]
@@ -233,6 +245,31 @@ def test_reward_models_can_be_sharded_and_kto_has_several_processes(models: dict
     # the policy begins as the reference: each loss is 1 - sigmoid(0)
     assert first["loss"] == pytest.approx(0.5, abs=TOLERANCE) and first["kl"] == pytest.approx(0, abs=TOLERANCE)
     assert last["loss"] < 0.45
+
+
+@pytest.mark.slow
+def test_sharded_adapters_end_as_those_of_one_process(models: dict[str, str], tmp_path: Path) -> None:
+    folder = files(tmp_path)
+    further = models | {"start": str(folder / "sft-one" / "model")}
+    once = ["--batch-size", "16"]
+    jobs = []
+    for name, n, sizes in (("one", 1, ["--micro-batch-size", "4"]), ("two", 2, [])):
+        jobs += [
+            job(folder, models, "sft", name, n, ADAPTED, sharded=n > 1),
+            job(folder, models, "ift", name, n, ADAPTED, sharded=n > 1),
+            job(folder, models, "reward_model", name, n, ADAPTED, sharded=n > 1),
+            job(folder, models, "kto", name, n, [*ADAPTED, *once, *sizes], sharded=n > 1),
+            job(folder, further, "dpo", name, n, ADAPTED, sharded=n > 1),
+            job(folder, further, "orpo", name, n, sharded=n > 1),
+            job(folder, models, "dpo", f"merged-{name}", n, [*ADAPTED, "--lora.merge"], sharded=n > 1),
+        ]
+    run_jobs(folder, jobs)
+    for kind in ("sft", "ift", "reward_model", "kto", "dpo"):
+        one, two = (adapter_of(folder, f"{kind}-{name}") for name in ("one", "two"))
+        assert one.keys() == two.keys()
+        assert max(float((one[name] - two[name]).abs().max()) for name in one) < TOLERANCE, kind
+    for kind in ("orpo-", "dpo-merged-"):  # whole weights, of a parent that is an adapter, and merged with a new one
+        assert distance(folder / f"{kind}one" / "model", folder / f"{kind}two" / "model") < TOLERANCE, kind
 
 
 @pytest.fixture

@@ -68,13 +68,16 @@ def test_all_weights_of_a_quantised_model_are_not_trained(tiny_model: Path, tmp_
         sft(folder, tmp_path / "out", LoraOptions())
 
 
-def test_sharded_weights_have_no_adapters(tmp_path: Path) -> None:
-    file = tmp_path / "fsdp.yaml"
+def test_sharded_weights_are_not_in_four_bits(tmp_path: Path) -> None:
+    file, narrow = tmp_path / "fsdp.yaml", replace(LORA, quantize="4bit")
     file.write_text("distributed_type: FSDP\nnum_processes: 2\n")
-    with pytest.raises(InputError, match="adapters are trained on whole copies of the weights"):
-        check_launch(LaunchOptions(file), {"sft.": SFTOptions(lora=LORA)})
-    with pytest.raises(InputError, match="adapters are trained on whole copies of the weights"):
-        check_lora(LORA, is_sharded=True)
+    with pytest.raises(
+        InputError, match="--sft.lora.quantize 4bit needs whole weights|--lora.quantize 4bit needs whole"
+    ):
+        check_launch(LaunchOptions(file), {"sft.": SFTOptions(lora=narrow)})
+    with pytest.raises(InputError, match="--lora.quantize 4bit needs whole weights in each process"):
+        check_lora(narrow, is_sharded=True)
+    check_launch(LaunchOptions(file), {"sft.": SFTOptions(lora=LORA)})
 
 
 def test_a_launched_training_gets_the_flags_of_its_adapters() -> None:

@@ -143,17 +143,16 @@ def training_bytes(
     """Return the bytes that training takes on each device.
 
     With checkpointed activations a device holds the input of every layer and the activations of one, else those of all.
-    With sharded weights it holds two layers' gathered 16-bit weights too. With `lora` it holds all weights. bfloat16
-    weights become float32 while the optimizer changes them, and their gradients too.
+    With sharded weights it holds two layers' gathered 16-bit weights too. bfloat16 weights become float32 while the
+    optimizer changes them, and their gradients too.
     """
     settings = settings or MemorySettings()
     learning, frozen, wide = size.n_parameters / load.gpus, 0.0, settings.dtype == "float32" or settings.keeps_float32
-    gathered = 0.0
+    # the next layer is fetched during this one
+    gathered = 2 * BFLOAT16_BYTES * size.n_parameters / size.n_layers if load.gpus > 1 else 0.0
     if lora.r:
-        learning, wide = float(lora.r * size.n_features), True
-        frozen = frozen_bytes(size, lora, settings.dtype)
-    elif load.gpus > 1:
-        gathered = 2 * BFLOAT16_BYTES * size.n_parameters / size.n_layers  # the next layer is fetched during this one
+        learning, wide = lora.r * size.n_features / load.gpus, True
+        frozen = frozen_bytes(size, lora, settings.dtype) / load.gpus
     narrow = BFLOAT16_BYTES if settings.dtype == "bfloat16" and not lora.r else FLOAT32_BYTES
     one = FLOAT32_BYTES if wide else BFLOAT16_BYTES
     copies = load.n_frozen * (frozen or narrow * learning)
