@@ -7,6 +7,7 @@ python -m trainer.grpo ifeval.jsonl --judge iter1 --rubric additive --tool const
 python -m trainer.grpo prompts.jsonl --judge iter1 --tournament pairwise --group-size 4
 python -m trainer.grpo prompts.jsonl --reward-model runs/rm/model --judge iter1 --weights.judge 0.5
 accelerate launch --multi_gpu --num_processes 2 -m trainer.grpo prompts.jsonl --judge my-model
+accelerate launch --config_file recipes/accelerate_fsdp.yaml -m trainer.grpo prompts.jsonl --judge my-model
 
 FILE has prompts, in any form that the project reads. The model answers each of them several times, and learns from the
 differences of the rewards inside such a group. An answer without a verdict is left out of its group and counted. The

@@ -50,7 +50,7 @@ def train_or_plan(config: TrainFlags, rewards: RewardOptions, out: Path, options
     if config.dry_run:
         check_free(out, fresh=config.fresh)
         n_tokens = options.micro_batch_size * options.max_length
-        memory = memory_plan(config, options, n_tokens, n_frozen=options.n_frozen)
+        memory = memory_plan(config, options, n_tokens, n_frozen=options.n_frozen, generates=True)
         _print_plan(config, out, options, rewards, prompts, memory)
         return
     parent = resolve_model(config.model, config.run)

@@ -8,7 +8,7 @@ from console.errors import InputError
 from console.ranges import Count, Couple, NotNegative, Positive, ShareAbove0
 from engines.local.vllm.installed import check_installed, has_gpu
 from trainer.training.options import TrainingOptions, check_options
-from trainer.training.processes import is_sharded, n_processes
+from trainer.training.processes import n_processes
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,6 @@ def check_grpo(options: GRPOOptions, n_prompts: int, more_prompts: str = "give m
             f"--response-length ({options.response_length}) must be below --max-length "
             f"({options.max_length}), which counts the prompt too"
         )
-    if is_sharded():
-        raise InputError("trainer.grpo generates with the weights that it trains, so each process needs them all")
     if options.rollout_engine == "vllm":
         if options.lora.r:
             raise InputError("vLLM cannot follow an adapter in training: leave out --rollout-engine, or --lora.r")

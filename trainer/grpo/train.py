@@ -16,7 +16,7 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
-from trl.trainer.utils import RepeatSampler
+from trl.trainer.utils import RepeatSampler, add_fused_lm_head
 
 from console.errors import JudgeError, TrainingError
 from console.progress import say
@@ -31,6 +31,8 @@ from trainer.training.lengths import Lengths
 from trainer.training.memory.choice import settled
 from trainer.training.memory.size import Load, MemorySettings
 from trainer.training.outcome import Trained, work_of
+from trainer.training.processes import is_sharded
+from trainer.training.sharding import shard_frozen, whole_weights
 
 MOST_UNREWARDED = 5
 """Steps in a row in which no answer got a reward, after which a training stops."""
@@ -123,7 +125,7 @@ def train_rewarded(
     Raises JudgeError too if fewer than `min_coverage` of the answers have a reward.
     """
     check_grpo(options, len(prompts))
-    load = Load(options.micro_batch_size * options.max_length, n_frozen=options.n_frozen)
+    load = Load(options.micro_batch_size * options.max_length, n_frozen=options.n_frozen, generates=True)
     memory = settled(parent, options, load, title)
     args = _config(options, out, seed, memory)
     tokenizer = load_tokenizer(parent, options.chat_template_kwargs)
@@ -152,7 +154,7 @@ def _config(options: GRPOOptions, out: Path, seed: int, memory: MemorySettings) 
         max_completion_length=options.response_length,
         temperature=options.temperature,
         top_p=options.top_p,
-        beta=options.beta,
+        beta=0.0 if _shards_reference(options) else options.beta,  # or TRL reads it whole into every process
         use_vllm=options.rollout_engine == "vllm",
         vllm_max_model_length=options.max_length,
     )
@@ -200,12 +202,34 @@ def _trainer(
     model.generation_config.eos_token_id = sorted(ends)
     kind = NullMaskingGRPOTrainer if options.method == "grpo" else RLOOTrainer
     trainer = kind(model, reward_funcs=reward, args=args, train_dataset=data, processing_class=tokenizer)
+    if is_sharded():
+        generate_whole(trainer)
+    if _shards_reference(options):
+        reference, _ = load_policy(parent, memory=memory)
+        add_fused_lm_head(reference, temperature=options.temperature)
+        trainer.ref_model, trainer.beta = shard_frozen(trainer, reference), options.beta
     model.generation_config.eos_token_id = configured
     order = GroupOrder(
         data, options.group_size, options.prompts_per_step, args.gradient_accumulation_steps, seed=args.seed
     )
     trainer._get_train_sampler = lambda *_: order  # the hook that transformers' own trainers override
     return trainer
+
+
+def _shards_reference(options: GRPOOptions) -> bool:
+    """Return whether there is a reference that is sharded. Beside adapters it is the model without them."""
+    return is_sharded() and options.n_frozen > 0
+
+
+def generate_whole(trainer: Any) -> None:
+    """Let a trainer with sharded weights draw the answers of a step with whole ones."""
+    generate = trainer._generate_single_turn
+
+    def whole(*args: Any, **kwargs: Any) -> Any:
+        with whole_weights(trainer.accelerator, trainer.model):
+            return generate(*args, **kwargs)
+
+    trainer._generate_single_turn = whole
 
 
 def figures_of_logs(logs: Logs, min_coverage: float = 0.0) -> dict[str, float]:

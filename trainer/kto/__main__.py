@@ -3,6 +3,7 @@
 python -m trainer.kto runs/demo/iter2/pairs.jsonl --model iter1 --out runs/kto/model
 python -m trainer.kto answers.jsonl --model iter1 --out runs/kto/model
 python -m trainer.kto pairs.parquet --model Qwen/Qwen3-0.6B --beta 0.05 --undesirable-weight 1.2 --out runs/kto/model
+accelerate launch --config_file recipes/accelerate_fsdp.yaml -m trainer.kto pairs.jsonl --model M --out runs/kto/model
 
 FILE has answers with a `label` (or `kto_tag`) true or false, or preference pairs as for trainer.dpo, whose chosen
 answers are the good ones. A pair's `weight` is not used.

@@ -4,15 +4,18 @@ The float32 weights of 70 billion parameters are 280 GB, so only one process may
 of transformers fills the weights of the other processes with zeros, which takes the same memory.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import init_empty_weights
+from accelerate import Accelerator, init_empty_weights
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType
 from accelerate.utils.fsdp_utils import fsdp2_prepare_model
+from torch.distributed.fsdp import FSDPModule
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -71,6 +74,29 @@ def shard(trainer: Trainer) -> Any:
     keep_precision(trainer)
     trainer.model = fsdp2_prepare_model(trainer.accelerator, trainer.model)
     return trainer.model
+
+
+def shard_frozen(trainer: Trainer, model: PreTrainedModel) -> Any:
+    """Shard the weights of a model that a trainer only computes with, such as a reference, and return it."""
+    keep_precision(trainer)
+    return fsdp2_prepare_model(trainer.accelerator, model.requires_grad_(False)).eval()
+
+
+@contextmanager
+def whole_weights(accelerator: Accelerator, model: Any) -> Iterator[None]:
+    """Let each process keep the whole weights that its first forward pass in the block gathers, to the block's end.
+
+    So they are gathered once and not for every token, and processes may generate different numbers of tokens. The
+    weights are in the type that the model computes in.
+    """
+    model.set_reshard_after_forward(False)
+    try:
+        yield
+    finally:
+        model.set_reshard_after_forward(bool(accelerator.state.fsdp_plugin.reshard_after_forward))
+        for module in model.modules():
+            if isinstance(module, FSDPModule):
+                module.reshard()
 
 
 def keep_precision(trainer: Trainer) -> None:

@@ -201,6 +201,8 @@ def test_70b_in_training_by_hand(llama: Path) -> None:
     activations = 2048 * (2 * 80 * 8192 + 34 * 8192 + 8 * 32000)
     assert training_bytes(size, Load(2048, 32)).total == pytest.approx(states + gathered + activations)
     assert training_bytes(size, Load(2048, 32)).total / 1e9 == pytest.approx(41.7, abs=0.1)
+    generating = training_bytes(size, Load(2048, 32, generates=True)).total
+    assert generating == pytest.approx(states + 2 * n + activations)
     # 16-bit weights of 138 GB and, for 1,000 tokens, 2 * 80 * 1024 * 2 bytes of keys and values each
     assert inference_bytes(size, 1000, 8) == pytest.approx((2 * n + 1000 * 327_680) / 8)
 

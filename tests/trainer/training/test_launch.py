@@ -18,6 +18,7 @@ from records.shapes import read_chats, read_pairs
 from records.store import write_rows
 from tests.conftest import ROOT
 from tests.tiny import save_in_bfloat16, save_tiny_model
+from tests.trainer.training.uneven_process import LENGTHS, N_PROMPT
 from trainer.dpo.__main__ import Config as DPOConfig
 from trainer.dpo.options import DPOOptions
 from trainer.loop import rounds
@@ -79,6 +80,7 @@ def trained(models: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
         job(folder, models, "kto", "sharded", 2, ["--batch-size", "16"], sharded=True),
         *(job(folder, models, "dpo", f"low{n}", n, [*ADAPTED, *LOW], sharded=n > 1) for n in (1, 2)),
         job(folder, models | {"start": models["low"]}, "sft", "low", 2, sharded=True),
+        *(uneven(models, name, n) for name, n in (("one", 1), ("sharded", 2))),
         job(folder, models, "sft", "broken", 2, ["--learning-rate", "1e30", "--warmup-share", "0", "--epochs", "3"]),
     ]
     return run_jobs(folder, jobs)
@@ -116,6 +118,14 @@ def job(
         "processes": processes,
         "sharded": sharded,
     }
+
+
+def uneven(models: dict[str, str], name: str, processes: int) -> dict[str, Any]:
+    module = "tests.trainer.training.uneven_process"
+    return {
+        "name": f"uneven-{name}", "module": module, "argv": [models["start"]],
+        "processes": processes, "sharded": processes > 1,
+    }  # fmt: skip
 
 
 def run_jobs(folder: Path, jobs: list[dict[str, Any]]) -> Path:
@@ -180,6 +190,15 @@ def test_sharded_weights_end_as_those_of_one_process(trained: Path, models: dict
     assert distance(one, sharded) < TOLERANCE
     assert distance(one, Path(models["start"])) > 50 * TOLERANCE
     assert report_of(sharded).loss == pytest.approx(report_of(one).loss, abs=TOLERANCE)
+
+
+def test_sharded_weights_are_gathered_once_for_answers_of_any_lengths(trained: Path) -> None:
+    said = (trained / "uneven-sharded.0.err").read_text()
+    assert json.loads((trained / "statuses.json").read_text())["uneven-sharded"] == [0, 0], said
+    *tokens, gradient = (trained / "uneven-one.0.out").read_text().split()
+    for rank, length in enumerate(LENGTHS):
+        expected = [*tokens[: N_PROMPT + length], gradient]
+        assert (trained / f"uneven-sharded.{rank}.out").read_text().split() == expected
 
 
 def test_sharded_weights_are_saved_in_the_type_of_the_model_that_they_began_as(trained: Path) -> None:

@@ -142,7 +142,14 @@ def settled(folder: Path, options: Learning, load: Load, title: str, *, usual: s
 
 
 def planned(
-    folder: Path, options: Learning, n_tokens: int, *, n_trained: int = 1, n_frozen: int = 0, usual: str = FUSED
+    folder: Path,
+    options: Learning,
+    n_tokens: int,
+    *,
+    n_trained: int = 1,
+    n_frozen: int = 0,
+    generates: bool = False,
+    usual: str = FUSED,
 ) -> tuple[dict[str, object], list[str]]:
     """Return what a plan says of a training's memory, as plain data and as lines: nothing if its size is not known.
 
@@ -153,7 +160,7 @@ def planned(
     except InputError:
         return {}, []
     size, device = checked_size(folder, options), this_device()
-    load = Load(n_tokens, n_processes() if is_sharded() else 1, n_trained, n_frozen)
+    load = Load(n_tokens, n_processes() if is_sharded() else 1, n_trained, n_frozen, generates)
     choice = choose(options, size, load, device, inference_dtype(weights_folder(folder)), usual)
     parts = {field.name: round(getattr(choice.parts, field.name)) for field in fields(choice.parts)}
     plan: dict[str, object] = {"settings": asdict(choice.settings), "bytes": parts | {"all": round(choice.parts.total)}}

@@ -92,6 +92,8 @@ class Load:
     """Models of this size that learn. PPO has a value model too."""
     n_frozen: int = 0
     """Further copies that do not learn, such as a reference."""
+    generates: bool = False
+    """Whether answers are drawn with whole weights, which are gathered for it if they are sharded."""
     number_bytes: int = BFLOAT16_BYTES
     """Bytes of a number in the activations: 4 on a processor, which computes in float32."""
 
@@ -143,13 +145,13 @@ def training_bytes(
     """Return the bytes that training takes on each device.
 
     With checkpointed activations a device holds the input of every layer and the activations of one, else those of all.
-    With sharded weights it holds two layers' gathered 16-bit weights too. bfloat16 weights become float32 while the
-    optimizer changes them, and their gradients too.
+    With sharded weights it holds two layers' gathered 16-bit weights too, or all if it generates. bfloat16 weights
+    become float32 while the optimizer changes them, and their gradients too.
     """
     settings = settings or MemorySettings()
     learning, frozen, wide = size.n_parameters / load.gpus, 0.0, settings.dtype == "float32" or settings.keeps_float32
-    # the next layer is fetched during this one
-    gathered = 2 * BFLOAT16_BYTES * size.n_parameters / size.n_layers if load.gpus > 1 else 0.0
+    n_gathered = size.n_layers if load.generates else 2  # the next layer is fetched during this one
+    gathered = BFLOAT16_BYTES * size.n_parameters * n_gathered / size.n_layers if load.gpus > 1 else 0.0
     if lora.r:
         learning, wide = lora.r * size.n_features / load.gpus, True
         frozen = frozen_bytes(size, lora, settings.dtype) / load.gpus
