@@ -30,7 +30,7 @@ settings.register_profile("same every time", derandomize=True)
 settings.load_profile("same every time")
 
 import console.process  # noqa: E402, F401  before torch is loaded
-from tests.kept import keep_packages, keep_parsers, quick_pictures, quick_workers  # noqa: E402
+from tests.kept import keep_packages, keep_parsers, quick_pictures, quick_workers, short_configurations  # noqa: E402
 
 keep_packages()
 keep_parsers()
@@ -88,12 +88,14 @@ def freeze_modules() -> None:
 def pytest_runtest_setup() -> None:
     freeze_modules()
     quick_pictures()
+    short_configurations()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call() -> None:
     freeze_modules()
     quick_pictures()
+    short_configurations()
 
 
 @pytest.fixture(scope="session")

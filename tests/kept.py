@@ -2,6 +2,7 @@
 
 import sys
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import cache
 from importlib import metadata
 from multiprocessing import get_context
@@ -27,32 +28,54 @@ def keep_packages() -> None:
 
 
 def keep_parsers() -> None:
-    """Let tyro make the parser of a command once for the same defaults, where it takes 10 to 70 ms at each parse.
+    """Let tyro make the parser of a command once for the same defaults, where it takes 10 to 150 ms at each parse.
 
-    A parser is made of those of the command's sections. Where a section has other defaults, the others are kept.
+    A parser is made of those of the command's sections and flags. Where one has another default, the others are kept.
     """
-    from tyro._parsers import ParserSpecification
+    from tyro import _docstrings, _parsers, _resolver
 
-    make = ParserSpecification.from_callable_or_type
-    kept: OrderedDict[Any, ParserSpecification] = OrderedDict()
+    make, handle = _parsers.ParserSpecification.from_callable_or_type, _parsers.handle_field
     command: list[Any] = []
 
-    def once(f: Any, **settings: Any) -> ParserSpecification:
-        own = {name: settings[name] for name in settings.keys() - {"parent_classes", "description", "markers"}}
-        key = *command, f, frozenset(settings["markers"]), repr(sorted(own.items()))
-        if key not in kept:
-            outer = command[:]
-            command[:] = outer or [f]
-            try:
-                kept[key] = make(f, **settings)
-            finally:
-                command[:] = outer
-        kept.move_to_end(key)
-        while len(kept) > MOST_PARSERS:
-            kept.popitem(last=False)
-        return kept[key]
+    def begun(f: Any, **settings: Any) -> Any:
+        outer = command[:]
+        command[:] = outer or [f]
+        try:
+            return make(f, **settings)
+        finally:
+            command[:] = outer
 
-    ParserSpecification.from_callable_or_type = staticmethod(once)  # type: ignore[method-assign]
+    def of_command(f: Any, markers: Any, **settings: Any) -> Any:
+        return *command, f, frozenset(markers), _defaults(settings, {"parent_classes", "description"})
+
+    def of_flag(field: Any, **settings: Any) -> Any:
+        flag = repr(field.default), field.intern_name, frozenset(field.markers)
+        return *command, *flag, _defaults(settings, {"parent_classes"})
+
+    _parsers.ParserSpecification.from_callable_or_type = staticmethod(_once(begun, of_command, MOST_PARSERS))
+    _parsers.handle_field = _once(handle, of_flag, 20 * MOST_PARSERS)
+    _resolver.get_type_hints_resolve_type_params = cache(_resolver.get_type_hints_resolve_type_params)
+    _docstrings._ClassTokenization.make = staticmethod(cache(_docstrings._ClassTokenization.make))
+
+
+def _once(make: Callable[..., Any], key_of: Callable[..., Any], most: int) -> Callable[..., Any]:
+    """Return `make` with its last `most` results kept by what `key_of` makes of its arguments."""
+    results: OrderedDict[Any, Any] = OrderedDict()
+
+    def once(*arguments: Any, **settings: Any) -> Any:
+        key = key_of(*arguments, **settings)
+        if key not in results:
+            results[key] = make(*arguments, **settings)
+        results.move_to_end(key)
+        if len(results) > most:
+            results.popitem(last=False)
+        return results[key]
+
+    return once
+
+
+def _defaults(settings: dict[str, Any], without: set[str]) -> str:
+    return repr(sorted((name, value) for name, value in settings.items() if name not in without))
 
 
 def quick_workers(patch: "pytest.MonkeyPatch") -> None:
@@ -64,6 +87,13 @@ def quick_workers(patch: "pytest.MonkeyPatch") -> None:
     context.set_forkserver_preload(["judges.judging.shards", "engines.served.openai_engine", "engines.served.sdk"])
     patch.setenv("PYTHONPATH", str(ROOT))  # the server's, which takes no path from here
     patch.setattr("engines.shards.processes.get_context", lambda _: context)
+
+
+def short_configurations() -> None:
+    """Let no model's settings be written out at each load, once transformers is there: it does so for an unread log."""
+    module = sys.modules.get("transformers.configuration_utils")
+    if module is not None:
+        module.PreTrainedConfig.__repr__ = object.__repr__  # type: ignore[attr-defined]
 
 
 def quick_pictures() -> None:

@@ -17,7 +17,7 @@ from console.command import Flags, narrowed, parse
 from console.config import load_config
 from console.errors import InputError
 from tests.conftest import ROOT
-from tests.forks import Done, run_all
+from tests.forks import LIBRARIES, Done, run_all, with_libraries
 
 JUDGES = ["score", "compare", "rubrics", "rescore", "cluster", "calibrate", "attacks", "best_of"]
 TRAINERS = [
@@ -162,7 +162,6 @@ def test_a_whole_number_does_for_a_rate(tmp_path: Path) -> None:
 
 
 MODELS = {"--model", "--base-url"}
-TORCH = ("engines.local.transformers_engine", "transformers.models.llama.modeling_llama")
 WRONG = [
     (["missing.jsonl"], 2, "error: missing.jsonl: no such file"),
     (["empty.jsonl"], 2, "error: empty.jsonl: the file has no rows"),
@@ -188,7 +187,7 @@ def scored(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
         ("judges.score", *arguments, *([] if MODELS & set(arguments) else ["--model", str(tiny_model)]))
         for arguments in (*(wrong for wrong, _, _ in WRONG), ["answers.jsonl", "--json"])
     ]
-    return folder, run_all(commands, imports=["judges.score.scoring", *TORCH], cwd=folder)
+    return folder, [with_libraries().run(command, LIBRARIES, folder) for command in commands]
 
 
 @pytest.mark.parametrize("number", range(len(WRONG)), ids=[" ".join(arguments) for arguments, _, _ in WRONG])

@@ -47,10 +47,11 @@ def write_fixture(folder: Path) -> Path:
     return folder
 
 
-def scored(folder: Path, settings: Settings | None = None) -> dict[str, CategoryScores]:
-    """Return the scores of the fixture by category."""
+def scored(folder: Path, settings: Settings | None = None, category: str | None = None) -> dict[str, CategoryScores]:
+    """Return the scores of the fixture by category, or of one `category` alone."""
     config = Config(judgments=(folder / "model_judgment" / JUDGE,))
     judged = read_judgments(config.judgments, BadRows(strict=True))
+    judged = [game for game in judged if category in (None, game.category)]
     answers = answers_of(judged, config, BadRows(strict=True))
     return {scores.category: scores for scores in scores_of(judged, answers, settings or Settings(resamples=200))}
 

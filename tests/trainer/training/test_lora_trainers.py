@@ -27,6 +27,8 @@ from trainer.training.options import LoraOptions
 
 LORA = LoraOptions(r=4, alpha=8)
 ADAPTED = replace(SMALL, lora=LORA, learning_rate=5e-2, kl_coef=0.1)
+QUICK_KINDS = (("float32", 2), ("bfloat16 weights", 1))
+"""A precision, and whether an adapter is learnt once, or goes on."""
 PAID = source(lambda text: float(text.count("a")))
 
 
@@ -47,11 +49,19 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "adapter_model.safetensors")
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16", "bfloat16 weights"])
-@pytest.mark.parametrize("train", TRAINERS, ids=lambda train: train.__name__)
+QUICK = [(trainers.sft, "bfloat16", 2), *((train, kind, n) for train in TRAINERS for kind, n in QUICK_KINDS)]
+SLOW = [(train, kind, 2) for train in TRAINERS for kind in ("bfloat16", "bfloat16 weights")]
+
+
+@pytest.mark.parametrize(
+    ("train", "precision", "n_trainings"),
+    [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW if case not in QUICK)],
+    ids=lambda value: getattr(value, "__name__", None),
+)
 def test_a_trainer_learns_an_adapter(
     train: Callable[[Path, Path], Any],
     precision: str,
+    n_trainings: int,
     tiny_model: Path,
     tmp_path: Path,
     with_adapters: None,
@@ -69,6 +79,8 @@ def test_a_trainer_learns_an_adapter(
     assert {tensor.dtype for tensor in learnt.values()} == {torch.float32}
     zero_before = [tensor for name, tensor in learnt.items() if "lora_B" in name or "score" in name]
     assert any(bool(tensor.any()) for tensor in zero_before)
+    if n_trainings == 1:
+        return
     further = train(tmp_path / "model", tmp_path / "next")
     assert further.loss == further.loss and weights(tmp_path / "next").keys() == learnt.keys()
     settings = json.loads((tmp_path / "next" / SETTINGS).read_text())
