@@ -42,15 +42,24 @@ DATA = Path(os.environ.get("JUDGELOOP_DATA", ROOT.parent / "shared" / "data"))
 
 LONGEST = (
     "test_loop.py",
-    "test_loop_judges.py",
     "test_instruction_following.py",
-    "test_command.py",
+    "test_loop_judges.py",
     "test_launch.py",
+    "test_rewarded_processes.py",
+    "test_lora_trainers.py",
+    "test_command.py",
+    "test_grpo.py",
     "test_loop_variants.py",
+    "test_loop_grpo.py",
+    "test_shown_loop.py",
+    "test_rejudging.py",
+    "test_loop_lora.py",
+    "test_memory_trainings.py",
+    "test_alpaca_published.py",
+    "test_screen.py",
     "test_rlp.py",
     "test_ppo.py",
     "test_resume.py",
-    "test_alpaca_published.py",
 )
 """The files that take longest, in that order: begun last, one of them would keep a single process busy at the end."""
 

@@ -92,7 +92,7 @@ def proportion_of(name: str, values_N: Floats, weights_BN: Floats, note: str = "
 
 def n_groups(weights_BN: Floats) -> int:
     """Return the number of groups. The rows of a group have equal counts in each resample."""
-    return int(np.unique(weights_BN, axis=1).shape[1])
+    return len({column_B.tobytes() for column_B in weights_BN.T})
 
 
 def means(values_N: Floats, weights_BN: Floats) -> Floats:

@@ -92,8 +92,12 @@ def cpu_seconds(bytecode: Path, *arguments: str) -> float:
 
 
 @pytest.mark.parametrize(
-    "name", ["judges.score", "trainer.eft", "evals.alpaca", "evals.head_to_head", "evals.reward_model"]
-)
+    "name",
+    [
+        "judges.score", "trainer.eft", "evals.alpaca",
+        *(pytest.param(f"evals.{name}", marks=pytest.mark.slow) for name in ("head_to_head", "reward_model")),
+    ],
+)  # fmt: skip
 def test_help_answers_in_under_0_3_seconds(bytecode: Path, name: str) -> None:
     # From the second call on, as Python compiles each module once. In turns with an import that takes 0.08 s on a
     # machine at its usual speed: where that takes longer, so may help.

@@ -71,10 +71,9 @@ def test_a_plan_is_of_the_work_that_is_left(
 
 def test_a_plan_of_a_longer_run_and_of_one_from_another_names_what_is_made(
     recipe: Path,  # noqa: F811
+    finished: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    loop(recipe)
-    capsys.readouterr()
     loop(recipe, *DRY, "--iterations", "3")
     assert "would make iter3 of" in (out := " ".join(capsys.readouterr().out.split()))
     assert "after iter1 to iter2;" in out and "iter3 candidates" in out and "iter2" not in out.partition("|")[2]
@@ -88,9 +87,9 @@ def test_a_plan_of_a_longer_run_and_of_one_from_another_names_what_is_made(
 @pytest.mark.parametrize("dry", [(), DRY])
 def test_a_dry_run_of_a_run_that_is_there_refuses_what_the_command_would(
     recipe: Path,  # noqa: F811
+    finished: Path,
     dry: tuple[str, ...],
 ) -> None:
-    loop(recipe)
     for flags, message in {
         ("--dpo.learning-rate", "0.1"): "made with other settings: dpo.learning_rate was 0.001, now 0.1",
         ("--iterations", "1"): "has 2 iterations already, and --iterations 1 is fewer",

@@ -25,10 +25,11 @@ def contents(run: Path) -> dict[str, bytes]:
 
 def test_a_run_goes_on_from_an_iteration_of_another_with_other_settings(
     recipe: Path,  # noqa: F811
+    finished: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tiny, other = loop(recipe), Path("runs/other")
+    tiny, other = finished, Path("runs/other")
     before = contents(tiny)
 
     def stopped(*_: Any) -> None:
@@ -57,8 +58,7 @@ def test_a_run_goes_on_from_an_iteration_of_another_with_other_settings(
     assert ledger(other)["iter3"]["parent"] == "iter2"
 
 
-def test_an_iteration_that_cannot_be_taken_is_named(recipe: Path) -> None:  # noqa: F811
-    loop(recipe)
+def test_an_iteration_that_cannot_be_taken_is_named(recipe: Path, finished: Path) -> None:  # noqa: F811
     for flags, wrong in {
         ("--name", "other", "--from-iteration", "iter1"): "name a run and an iteration after iter0, as in demo/iter1",
         ("--name", "other", "--from-iteration", "tiny/iter0"): "an iteration after iter0",

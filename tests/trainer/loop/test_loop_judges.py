@@ -284,8 +284,8 @@ def test_a_judge_that_was_replaced_between_rounds_is_reported(
     assert re.search(r"iter3 was judged by \w{16}, iter2 by \w{16}: the judge's model", capsys.readouterr().err)
 
 
-def test_a_run_of_a_version_without_such_judges_goes_on(recipe: Path) -> None:
-    run = loop(recipe)
+def test_a_run_of_a_version_without_such_judges_goes_on(recipe: Path, finished: Path) -> None:
+    run = finished
     table = tomllib.loads((run / "run.toml").read_text())
     del table["settings"]["judge"]["engine"], table["settings"]["panel"]
     (run / "run.toml").write_text(tomli_w.dumps(table))

@@ -52,14 +52,17 @@ def recipe_of(model: Path, ift: Path) -> str:
     return RECIPE.format(model=model, ift=ift, short=SHORT)
 
 
+def write_recipe(folder: Path, model: Path) -> Path:
+    (folder / "ift.jsonl").write_text("".join(f'{{"prompt": "say {n}", "response": "point {n}"}}\n' for n in range(2)))
+    path = folder / "tiny.toml"
+    path.write_text(recipe_of(model, folder / "ift.jsonl"))
+    return path
+
+
 @pytest.fixture
 def recipe(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    ift = tmp_path / "ift.jsonl"
-    ift.write_text("".join(f'{{"prompt": "say {n}", "response": "point {n}"}}\n' for n in range(2)))
-    path = tmp_path / "tiny.toml"
-    path.write_text(recipe_of(tiny_model, ift))
     monkeypatch.chdir(tmp_path)
-    return path
+    return write_recipe(tmp_path, tiny_model)
 
 
 def loop(recipe: Path, *flags: str) -> Path:
@@ -130,27 +133,27 @@ def test_a_gate_stops_the_run_and_may_be_moved(recipe: Path) -> None:
     assert list(ledger(loop(recipe))) == ["iter1", "iter2"]
 
 
-def test_files_edited_by_hand_are_named_on_going_on(recipe: Path) -> None:
-    run = loop(recipe)
-    pairs = run / "iter2" / "pairs.jsonl"
+def test_files_edited_by_hand_are_named_on_going_on(recipe: Path, finished: Path) -> None:
+    pairs = finished / "iter2" / "pairs.jsonl"
     pairs.write_text(pairs.read_text().replace("chosen_score", "chosen_score ", 1))
     with pytest.raises(InputError, match=r"iter2/pairs\.jsonl was changed after iter2 was done: its hash was"):
         loop(recipe)
 
 
-def test_what_a_run_was_measured_on_is_named_where_it_was_edited(recipe: Path) -> None:
-    run = loop(recipe)
-    comparisons = run / "eval" / "comparisons.jsonl"
+def test_what_a_run_was_measured_on_is_named_where_it_was_edited(recipe: Path, finished: Path) -> None:
+    comparisons = finished / "eval" / "comparisons.jsonl"
     comparisons.write_text(comparisons.read_text().replace('"flipped":', '"flipped": ', 1))
     with pytest.raises(InputError, match=r"eval/comparisons\.jsonl was changed after it was measured with"):
         loop(recipe)
-    (run / "run.toml").write_text("[settings]\nname = \n")
+    (finished / "run.toml").write_text("[settings]\nname = \n")
     with pytest.raises(InputError, match=r"runs/tiny/run\.toml: .*line 2"):
         loop(recipe)
 
 
-def test_a_finished_run_can_be_made_longer_and_not_shorter(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = loop(recipe)
+def test_a_finished_run_can_be_made_longer_and_not_shorter(
+    recipe: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = finished
     before = {path: path.read_bytes() for path in [*run.glob("iter[12]/*.json*"), *run.glob("eval/*.jsonl")]}
     versions = tomllib.loads((run / "run.toml").read_text())["versions"]
     capsys.readouterr()

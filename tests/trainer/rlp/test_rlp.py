@@ -40,6 +40,11 @@ KILLS = (
     "eval/iter2.jsonl", "eval/comparisons.jsonl", "eval/evaluation.json",
 )  # fmt: skip
 """Files whose first line is torn, and files and folders that are killed before they get their name, one a start."""
+SOME_KILLS = (
+    "iter1/comparisons.jsonl", "iter1/reward_model", "ledger.jsonl", "iter2/model.checkpoints/step-000001",
+    "iter3/judgments.jsonl", "iter3/model", "eval/comparisons.jsonl",
+)  # fmt: skip
+"""One of each kind: a file of rows, a trained model, a saved state, the ledger."""
 
 
 def likes_the_letter_e(request: Request, choices: Any) -> list[float]:
@@ -184,11 +189,12 @@ def start_and_kill(config: Config, where: str) -> None:
             main(config)
 
 
+@pytest.mark.parametrize("kills", [SOME_KILLS, pytest.param(KILLS, marks=pytest.mark.slow)], ids=["some", "all"])
 def test_a_run_killed_again_and_again_ends_with_the_files_of_an_undisturbed_one(
-    config: Config, spg: tuple[Run, Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: Config, spg: tuple[Run, Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kills: tuple[str, ...]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for where in KILLS:
+    for where in kills:
         start_and_kill(config, where)
     main(config)
     whole, mended = results(spg[0]), results(Run(tmp_path / "runs" / "tiny"))
