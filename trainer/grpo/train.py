@@ -207,7 +207,7 @@ def _trainer(
     if _shards_reference(options):
         reference, _ = load_policy(parent, memory=memory)
         add_fused_lm_head(reference, temperature=options.temperature)
-        trainer.ref_model, trainer.beta = shard_frozen(trainer, reference), options.beta
+        trainer.ref_model, trainer.beta = shard_frozen(trainer.accelerator, reference), options.beta
     model.generation_config.eos_token_id = configured
     order = GroupOrder(
         data, options.group_size, options.prompts_per_step, args.gradient_accumulation_steps, seed=args.seed

@@ -7,6 +7,7 @@ python -m trainer.ppo ifeval.jsonl --reward judge --evidence.tool constraints --
 python -m trainer.ppo prompts.jsonl --model iter1 --reward runs/rm/model --reward-engine.engine vllm
 python -m trainer.ppo prompts.jsonl --model iter1 --reward runs/rm/model --rollout-engine vllm
 accelerate launch --num_processes 2 -m trainer.ppo prompts.jsonl --model iter1 --reward runs/rm/model
+accelerate launch --config_file recipes/accelerate_fsdp.yaml -m trainer.ppo prompts.jsonl --reward my_rewards:length
 
 FILE has prompts, in any form that the project reads. The model to start from is also the reference. A reward is a
 reward model's folder, a Python function that takes prompts and answers and returns a number or None for each, or a
@@ -73,7 +74,7 @@ def main(config: Config) -> None:
         check_constraints(choice.evidence, prompts)
     if config.dry_run:
         check_free(config.out, fresh=config.fresh)
-        load = {"n_trained": 2, "n_frozen": options.n_frozen, "usual": USUAL_OPTIMIZER}
+        load = {"n_trained": 2, "n_frozen": options.n_frozen, "generates": True, "usual": USUAL_OPTIMIZER}
         memory = memory_plan(config, options, options.n_tokens, **load)
         calls = calls_for_reward(choice, prompts)
         named_by = f"one per different prompt, to {config.judge_engine.model}"

@@ -22,6 +22,8 @@ from trainer.ppo.losses import entropy, token_logprobs
 from trainer.training.lora.adapter import new_adapter
 from trainer.training.memory.size import WHOLE, MemorySettings
 from trainer.training.options import LoraOptions
+from trainer.training.processes import is_first, is_sharded
+from trainer.training.sharding import unfilled_model
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class ValueModel(nn.Module):
     def __init__(self, body: PreTrainedModel) -> None:
         super().__init__()
         self.body = body
+        self._no_split_modules = body._no_split_modules  # the layers that sharding gathers one by one
         self.head = nn.Linear(body.config.get_text_config().hidden_size, 1)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
@@ -101,7 +104,8 @@ def load_value(
 ) -> ValueModel:
     """Return a value model with the body of the reward model if that one fits the policy, or else with the policy's.
 
-    With `lora` that body is frozen, and an adapter of its own learns beside the head.
+    With `lora` that body is frozen, and an adapter of its own learns beside the head. If the weights are sharded, only
+    the first process reads them.
 
     The value model reads the policy's tokens, so the reward model must have the same vocabulary and architecture.
     """
@@ -112,7 +116,9 @@ def load_value(
         folder = reward_model if kinds[0] == kinds[1] and same_tokens else policy
     dtype = getattr(torch, memory.dtype if memory else inference_dtype(folder) if lora.r else FLOAT32)
     attention = {"attn_implementation": memory.attn} if memory and memory.attn else {}
-    if is_adapter(folder):
+    if is_sharded() and not is_first():
+        body = unfilled_model(folder, REWARDS if is_reward_model(folder) else WRITES, memory).base_model
+    elif is_adapter(folder):
         body = load_model(folder, dtype, REWARDS if is_reward_model(folder) else WRITES, **attention).base_model
     else:
         body = AutoModel.from_pretrained(folder, dtype=dtype, use_safetensors=True, **attention)

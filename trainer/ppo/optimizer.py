@@ -16,7 +16,7 @@ from trainer.training.memory.size import Load, MemorySettings
 
 def settled_ppo(parent: Path, options: PPOOptions, title: str) -> MemorySettings:
     """Return the settings with which the model in `parent` is trained here, and say them in a line."""
-    load = Load(options.n_tokens, n_trained=2, n_frozen=options.n_frozen)
+    load = Load(options.n_tokens, n_trained=2, n_frozen=options.n_frozen, generates=True)
     return settled(parent, options, load, title, usual=USUAL_OPTIMIZER)
 
 

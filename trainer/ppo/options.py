@@ -12,9 +12,10 @@ from engines.local.vllm.installed import check_installed
 from engines.options import EngineOptions
 from judges.options import JudgeOptions
 from judges.tools.options import EvidenceOptions
-from trainer.training.memory.options import ROUNDED, TORCHAO, check_memory
+from trainer.training.memory.options import AUTO, FUSED, ROUNDED, TORCHAO, check_memory
 from trainer.training.metrics.options import ReportTo
 from trainer.training.options import Learning, check_lora
+from trainer.training.processes import check_sharding, is_sharded
 
 USUAL_OPTIMIZER = "adamw_torch"
 COLDEST, HOTTEST = 0.01, 2.0
@@ -159,8 +160,9 @@ def check_ppo(options: PPOOptions, n_processes: int) -> None:
     """Raise InputError if a setting is out of range or the batches do not divide, EngineError if there is no vLLM."""
     checked_kwargs(options.chat_template_kwargs)
     check_ranges(options)
-    check_lora(options.lora)
-    check_memory(options, is_sharded=False, adapted=options.lora.r > 0)
+    check_sharding()
+    check_lora(options.lora, is_sharded=is_sharded())
+    check_memory(options, is_sharded=is_sharded(), adapted=options.lora.r > 0)
     _check_optimizer(options.optim)
     _check_adapters(options)
     if options.rollout_batch_size % options.step_batch_size:
@@ -189,6 +191,8 @@ def _check_optimizer(name: str) -> None:
             f"--optim {name}: PPO saves what an optimizer keeps as safetensors, which do not hold {TORCHAO}'s numbers; "
             "use adamw_torch_fused, paged_adamw_8bit or adafactor"
         )
+    if is_sharded() and name not in (AUTO, USUAL_OPTIMIZER, FUSED):
+        raise InputError(f"--optim {name}: PPO deals out only AdamW's state again: use {USUAL_OPTIMIZER} or {FUSED}")
 
 
 def _check_vllm(options: PPOOptions, n_processes: int) -> None:

@@ -68,6 +68,8 @@ class Actors:
     sampler: Sampler
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext
     """The precision that they compute in. A reward keeps its own."""
+    together: Callable[[int], int] = int
+    """Returns how many batches all processes read, of which this one has so many. Sharded models compute in step."""
 
     @property
     def filler(self) -> int:
@@ -88,7 +90,9 @@ def roll_out(
     answers: dict[int, Answer] = {}
     whole = [[*prompt, *answer] for prompt, answer in rows]
     size = options.generation_batch_size
-    for batch in plan(whole, size, 0, share_prefix=False, max_tokens=MAX_BATCH_TOKENS).batches:
+    batches = plan(whole, size, 0, share_prefix=False, max_tokens=MAX_BATCH_TOKENS).batches
+    for number in range(actors.together(len(batches))):
+        batch = batches[min(number, len(batches) - 1)]
         reasons = [drawn[index].finish_reason or "" for index in batch]
         with actors.autocast():
             answers |= zip(batch, _read(actors, [rows[index] for index in batch], reasons), strict=True)

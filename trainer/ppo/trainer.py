@@ -12,14 +12,15 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import msgspec
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
-from transformers import PreTrainedModel
+from accelerate.utils import broadcast_object_list, gather_object
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from console.errors import InputError, JudgeError, TrainingError
+from console.errors import JudgeError, TrainingError
 from console.progress import progress, say
 from engines.likelihood import answer_tokens
 from engines.local.transformers_engine import TransformersEngine
@@ -31,11 +32,20 @@ from records.rows import Row
 from trainer.ppo.actor import ActorCritic, load_value, settle
 from trainer.ppo.optimizer import make_optimizer, settled_ppo
 from trainer.ppo.options import PPOOptions, adapted, check_ppo, learning_rate_at, n_steps_of
-from trainer.ppo.reference import without_adapter
+from trainer.ppo.reference import FrozenPolicy, without_adapter
 from trainer.ppo.rewards import RewardSource
-from trainer.ppo.rollout import Actors, Answer, EncodedPrompt, experience_of, roll_out
+from trainer.ppo.rollout import Actors, Answer, EncodedPrompt, Sampler, experience_of, roll_out
 from trainer.ppo.sampler import open_sampler
-from trainer.ppo.state import Progress, load_state, newest_state, save_state, step_name, write_policy
+from trainer.ppo.sharded import WholeSampler, hollow_engine, most_of_all, shard_actor
+from trainer.ppo.state import (
+    Progress,
+    load_progress,
+    load_weights,
+    newest_state,
+    save_state,
+    step_name,
+    write_policy,
+)
 from trainer.ppo.update import Learner, seeded_order
 from trainer.training.checkpoints import Checkpoints, checkpoints_in, clear_unfinished, keep_policy, seal
 from trainer.training.fit import load_policy
@@ -45,6 +55,7 @@ from trainer.training.metrics.recording import recording, row_of
 from trainer.training.options import deciding
 from trainer.training.outcome import REPORT, Trained
 from trainer.training.processes import is_first, is_sharded, n_processes
+from trainer.training.sharding import reshard, shard_frozen
 
 NOT_THE_TRAINING = ("save_every_n_steps", "max_kl", "max_unrewarded_steps")
 """Settings that change when a training stops or saves, and none of its steps."""
@@ -83,14 +94,10 @@ class PPOStep(Row, frozen=True, kw_only=True):
 
 
 def make_accelerator() -> Accelerator:
-    """Return accelerate's view of the processes, in bfloat16 if a GPU has it. Raises InputError for sharded weights.
+    """Return accelerate's view of the processes, in bfloat16 if a GPU has it.
 
     ACCELERATE_MIXED_PRECISION takes precedence, as for the other trainers, because a process has only one precision.
     """
-    if is_sharded():
-        raise InputError(
-            "PPO generates with the weights that it trains, so each process needs them all; do not use FSDP"
-        )
     on_gpu = torch.cuda.is_available()
     usual = "bf16" if on_gpu and torch.cuda.is_bf16_supported() else "no"
     return Accelerator(mixed_precision=os.environ.get("ACCELERATE_MIXED_PRECISION") or usual, cpu=not on_gpu)
@@ -141,10 +148,10 @@ def train_ppo(
             advance(1)
         recorder.draw()
     trained = _trained(last, n_steps, options.rollout_batch_size)
+    unfinished = out.with_name(f"{out.name}.tmp")
+    with wide(trainer.learner.kept):
+        write_policy(trainer.actors.actor, trainer.actors.engine.tokenizer, unfinished, merge=options.lora.merge)
     if is_first():
-        unfinished = out.with_name(f"{out.name}.tmp")
-        with wide(trainer.learner.kept):
-            write_policy(trainer.actors.actor, trainer.actors.engine.tokenizer, unfinished, merge=options.lora.merge)
         (unfinished / REPORT).write_bytes(msgspec.json.encode(trained))
         seal(unfinished, out, n_steps)
         for folder in checkpoints_in(checkpoints.folder, key):
@@ -238,18 +245,18 @@ class _Trainer:
             say(f"{checkpoints.folder}: not resumed, it is of another training ({others}); this one begins at step 1")
         lora, memory = options.lora, settled_ppo(parent, options, title)
         policy, tokenizer = load_policy(state or parent, options.chat_template_kwargs, lora, seed, memory)
-        reference = without_adapter(policy, parent) if lora.r else _frozen(parent, accelerator.device, memory)
+        reference = without_adapter(policy, parent) if lora.r else _frozen(parent, accelerator, memory)
         value = load_value(parent, source.folder, tokenizer, lora, seed, memory)
-        actor = ActorCritic(policy, value, options.temperature).to(accelerator.device)
-        drawing = policy.get_base_model() if lora.r else policy
-        engine = TransformersEngine.of_live(drawing, tokenizer, "policy", options.generation_batch_size)
+        actor = ActorCritic(policy, value, options.temperature)
+        if state and (is_first() or not is_sharded()):
+            load_weights(state, actor)
         settle(actor, checkpointing=memory.checkpointing)
+        actors = _actors(actor, reference, tokenizer, parent, options, accelerator)
         optimiser = make_optimizer(actor, memory.optim, options)
         kept = Float32Weights(optimiser) if memory.keeps_float32 and not lora.r else None
-        done = load_state(state, actor, optimiser) if state else Progress(kl_coef=options.kl_coef)
-        sampler = open_sampler(engine, parent, options, accelerator.mixed_precision)
-        actors = Actors(actor, reference, engine, sampler, accelerator.autocast)
-        learner = Learner(accelerator.prepare_model(actor), optimiser, accelerator, options, actors.filler, kept)
+        done = load_progress(state, actor, optimiser) if state else Progress(kl_coef=options.kl_coef)
+        model = actor if is_sharded() else accelerator.prepare_model(actor)
+        learner = Learner(model, optimiser, accelerator, options, actors.filler, kept)
         return cls(source, options, seed, checkpoints, accelerator, actors, learner, done)
 
     def step(self, prompts: list[EncodedPrompt], n_steps: int) -> PPOStep:
@@ -285,6 +292,8 @@ class _Trainer:
         drawn = [prompts[int(orders[place // n][place % n])] for place in share]
         seeds = [derived_seed(self.seed, "answer", place) for place in share]
         answers = roll_out(self.actors, self.source, drawn, seeds, self.options)
+        if is_sharded():
+            reshard(self.actors.actor)
         gathered = gather_object(list(zip(share, answers, strict=True)))
         # By the place alone, because answers cannot be compared.
         return [answer for _, answer in sorted(gathered, key=lambda placed: placed[0])]
@@ -305,9 +314,11 @@ class _Trainer:
     def _save_last(self) -> None:
         # Only now, because the answers of the next step have shown that the weights are still good.
         step, every = self.done.step, self.checkpoints.every_n_steps
-        if step and step % every == 0 and is_first():
-            newest = newest_state(self.checkpoints)
-            if newest is None or newest.name != step_name(step):
+        if step and step % every == 0:
+            newest = newest_state(self.checkpoints) if is_first() else None
+            is_due = [newest is None or newest.name != step_name(step)]
+            broadcast_object_list(is_due)
+            if is_due[0]:
                 tokenizer = self.actors.engine.tokenizer
                 save_state(
                     self.checkpoints,
@@ -334,9 +345,33 @@ class _Trainer:
         )
 
 
-def _frozen(parent: Path, device: torch.device, memory: MemorySettings) -> PreTrainedModel:
+def _frozen(parent: Path, accelerator: Accelerator, memory: MemorySettings) -> Any:
     model, _ = load_policy(parent, memory=memory)
-    return model.requires_grad_(False).eval().to(device)
+    if is_sharded():
+        return shard_frozen(accelerator, model)
+    return model.requires_grad_(False).eval().to(accelerator.device)
+
+
+def _actors(
+    actor: ActorCritic,
+    reference: PreTrainedModel | FrozenPolicy,
+    tokenizer: PreTrainedTokenizerBase,
+    parent: Path,
+    options: PPOOptions,
+    accelerator: Accelerator,
+) -> Actors:
+    """Return the models of the rollouts on the device, sharded if need be."""
+    drawing = actor.policy.get_base_model() if options.lora.r else actor.policy
+    n_rows, device = options.generation_batch_size, accelerator.device
+    if is_sharded():
+        engine = hollow_engine(drawing, tokenizer, n_rows, device)
+        shard_actor(accelerator, actor, drawing)
+        sampler: Sampler = WholeSampler(engine, drawing)
+        return Actors(actor, reference, engine, sampler, accelerator.autocast, most_of_all)
+    actor.to(device)
+    engine = TransformersEngine.of_live(drawing, tokenizer, "policy", n_rows)
+    sampler = open_sampler(engine, parent, options, accelerator.mixed_precision)
+    return Actors(actor, reference, engine, sampler, accelerator.autocast)
 
 
 def _means(answers: list[Answer]) -> dict[str, float | None]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from records.keys import derived_seed
 from trainer.ppo.actor import padded
@@ -14,6 +15,8 @@ from trainer.ppo.losses import approx_kl, explained_variance, masked_mean, polic
 from trainer.ppo.options import PPOOptions
 from trainer.ppo.rollout import Experience
 from trainer.training.memory.float32 import Float32Weights
+from trainer.training.processes import is_sharded
+from trainer.training.sharding import whole
 
 FIGURES = ("policy_loss", "value_loss", "entropy", "approx_kl", "clip_fraction")
 
@@ -23,7 +26,7 @@ class Learner:
     """The policy with its value model, and their optimiser."""
 
     model: nn.Module
-    """An ActorCritic wrapped by accelerate."""
+    """An ActorCritic, wrapped by accelerate or sharded."""
     optimiser: torch.optim.Optimizer
     accelerator: Accelerator
     options: PPOOptions
@@ -45,7 +48,8 @@ class Learner:
         for epoch in range(self.options.ppo_epochs):
             order = seeded_order(len(experience.answers), seed, epoch)  # the same on every process
             updates += [self._update(experience, part) for part in order.tensor_split(n_parts) if len(part)]
-        if not all(bool(parameter.isfinite().all()) for parameter in self.model.parameters()):
+        n_bad = sum(int((~_part(weight).isfinite()).sum()) for weight in self.model.parameters())
+        if self.accelerator.reduce(torch.tensor(float(n_bad), device=self.accelerator.device), "sum") > 0:
             raise FloatingPointError("a weight is not a number")
         figures: dict[str, float | None] = dict(zip(FIGURES, torch.stack(updates).mean(0).tolist(), strict=True))
         explained = explained_variance(experience.values, experience.returns, experience.mask)
@@ -56,17 +60,20 @@ class Learner:
         n_tokens, world = int(experience.mask[part].sum()), self.accelerator.num_processes
         own = alike_together(experience, part[self.accelerator.process_index :: world])
         share = torch.split(own, self.options.micro_batch_size)
-        # a process without answers takes one with weight 0, because the others wait for its gradient
-        pieces = [(piece, 1.0) for piece in share if len(piece)] or [(part[:1], 0.0)]
+        pieces = [(piece, 1.0) for piece in share if len(piece)]
+        # a process with fewer takes an answer with weight 0, because the others wait for its weights and its gradient
+        n_pieces = math.ceil(math.ceil(len(part) / world) / self.options.micro_batch_size)
+        pieces += [(part[:1], 0.0)] * (n_pieces - len(pieces))
         total = torch.zeros(len(FIGURES), device=self.accelerator.device)
         for number, (piece, weight) in enumerate(pieces, start=1):
-            with nullcontext() if number == len(pieces) else self.accelerator.no_sync(self.model):
+            waits = number < len(pieces) and not is_sharded()
+            with self.accelerator.no_sync(self.model) if waits else nullcontext():
                 figures = weight * self._figures(experience, piece, n_tokens)
                 # accelerate takes the mean of the processes' gradients
                 self.accelerator.backward((figures[0] + self.options.vf_coef * figures[1]) * world)
                 total += figures.detach()
         # the norm before clipping: it is not finite if any gradient is not
-        norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.options.max_grad_norm))
+        norm = float(whole(nn.utils.clip_grad_norm_(self.model.parameters(), self.options.max_grad_norm)))
         total = torch.as_tensor(self.accelerator.reduce(total, "sum"))
         if not (math.isfinite(norm) and bool(total.isfinite().all())):
             raise FloatingPointError(f"the loss is {float(total[0]):g} and its gradient {norm:g}")
@@ -91,6 +98,11 @@ class Learner:
         moved_BT = approx_kl(logprobs_BT.detach(), old_BT)
         figures = (policy_BT, value_BT, entropy_BT, moved_BT, clipped_BT.float())
         return torch.stack([masked_mean(figure_BT, tokens.mask, n_tokens) for figure_BT in figures])
+
+
+def _part(weight: Tensor) -> Tensor:
+    """Return the part of a weight that this process holds."""
+    return weight.to_local() if isinstance(weight, DTensor) else weight
 
 
 def alike_together(experience: Experience, part: Tensor) -> Tensor:

@@ -15,7 +15,9 @@ from accelerate import Accelerator, init_empty_weights
 from accelerate.state import PartialState
 from accelerate.utils import DistributedType
 from accelerate.utils.fsdp_utils import fsdp2_prepare_model
+from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -64,22 +66,43 @@ def unfilled_model(folder: Path, task: str = WRITES, memory: MemorySettings | No
         for name, parameter in module.named_parameters(recurse=False):
             # the operating system gives memory to an empty tensor only when it is written to
             room = torch.empty_like(parameter, device="cpu")
-            setattr(module, name, torch.nn.Parameter(room, requires_grad=parameter.requires_grad))
+            setattr(module, name, nn.Parameter(room, requires_grad=parameter.requires_grad))
     model.tie_weights()
     return model
 
 
 def shard(trainer: Trainer) -> Any:
     """Shard the weights of a trainer's model and return it. It can then generate but not be trained."""
-    keep_precision(trainer)
-    trainer.model = fsdp2_prepare_model(trainer.accelerator, trainer.model)
+    trainer.model = shard_weights(trainer.accelerator, trainer.model)
     return trainer.model
 
 
-def shard_frozen(trainer: Trainer, model: PreTrainedModel) -> Any:
-    """Shard the weights of a model that a trainer only computes with, such as a reference, and return it."""
-    keep_precision(trainer)
-    return fsdp2_prepare_model(trainer.accelerator, model.requires_grad_(False)).eval()
+def shard_weights(accelerator: Accelerator, model: nn.Module) -> Any:
+    """Shard the weights of a model and return it. An optimizer has to be made after that."""
+    _keep_precision(accelerator)
+    return fsdp2_prepare_model(accelerator, model)
+
+
+def shard_frozen(accelerator: Accelerator, model: PreTrainedModel) -> Any:
+    """Shard the weights of a model that is only computed with, such as a reference, and return it."""
+    return shard_weights(accelerator, model.requires_grad_(False)).eval()
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Return a tensor itself, or on the CPU if it is sharded: all processes gather it together."""
+    tensor = tensor.detach()
+    return tensor.full_tensor().cpu() if isinstance(tensor, DTensor) else tensor
+
+
+def whole_state(model: nn.Module) -> dict[str, Tensor]:
+    """Return the weights of a model, gathered if they are sharded, for which all processes must call it.
+
+    Tied weights stay one tensor.
+    """
+    state = model.state_dict(keep_vars=True)
+    gathered = {id(tensor): tensor for tensor in state.values()}
+    gathered = {number: whole(tensor) for number, tensor in gathered.items()}
+    return {name: gathered[id(tensor)] for name, tensor in state.items()}
 
 
 @contextmanager
@@ -94,9 +117,14 @@ def whole_weights(accelerator: Accelerator, model: Any) -> Iterator[None]:
         yield
     finally:
         model.set_reshard_after_forward(bool(accelerator.state.fsdp_plugin.reshard_after_forward))
-        for module in model.modules():
-            if isinstance(module, FSDPModule):
-                module.reshard()
+        reshard(model)
+
+
+def reshard(model: nn.Module) -> None:
+    """Free all gathered weights of a sharded model. After a forward pass without a gradient it keeps some of them."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def keep_precision(trainer: Trainer) -> None:
@@ -104,7 +132,11 @@ def keep_precision(trainer: Trainer) -> None:
 
     accelerate rounds both to bfloat16, whose three digits make nonsense of a difference of two log-probabilities.
     """
-    plugin = trainer.accelerator.state.fsdp_plugin
+    _keep_precision(trainer.accelerator)
+
+
+def _keep_precision(accelerator: Accelerator) -> None:
+    plugin = accelerator.state.fsdp_plugin
     if plugin.mixed_precision_policy is not None:
         plugin.mixed_precision_policy = replace(
             plugin.mixed_precision_policy, reduce_dtype=torch.float32, output_dtype=None

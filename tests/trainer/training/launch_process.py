@@ -64,7 +64,7 @@ def _forked(folder: Path, job: dict[str, Any], rank: int, port: int) -> int:
         if job["sharded"]:
             _shard_on_processors()
         if job.get("killed_at"):
-            _die_at(job["killed_at"])
+            _die_in_ppo(job["killed_at"]) if "ppo" in job["module"] else _die_at(job["killed_at"])
         _command(job)
     except SystemExit as end:
         status = int(end.code or 0)
@@ -89,6 +89,20 @@ def _die_at(step: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     Watch.on_step_begin = killed  # type: ignore[method-assign]
+
+
+def _die_in_ppo(step: int) -> None:
+    """Let the process be killed as PPO begins to learn from the answers after `step`, whose state is saved by then."""
+    from trainer.ppo.trainer import _Trainer
+
+    learn = _Trainer._learn
+
+    def killed(self: Any, answers: Any, number: int, rate: float) -> Any:
+        if number == step + 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return learn(self, answers, number, rate)
+
+    _Trainer._learn = killed  # type: ignore[method-assign]
 
 
 def _shard_on_processors() -> None:

@@ -14,6 +14,7 @@ from trainer.dpo.__main__ import Config as DPOConfig
 from trainer.dpo.options import DPOOptions
 from trainer.loop import rounds
 from trainer.loop.recipe import Config
+from trainer.ppo.options import PPOOptions, check_ppo
 from trainer.sft.options import SFTOptions
 from trainer.training import launch, processes
 from trainer.training.fit import load_policy, trainer_settings
@@ -50,6 +51,15 @@ def test_sharding_that_would_lose_the_model_is_refused(monkeypatch: pytest.Monke
     monkeypatch.setenv("FSDP_STATE_DICT_TYPE", "SHARDED_STATE_DICT")
     with pytest.raises(InputError, match="set fsdp_state_dict_type to FULL_STATE_DICT"):
         check_options(SFTOptions())
+
+
+def test_ppo_with_sharded_weights_has_no_optimizer_but_adamw(monkeypatch: pytest.MonkeyPatch) -> None:
+    around = {"LOCAL_RANK": "0", "WORLD_SIZE": "2", "ACCELERATE_USE_FSDP": "true"}
+    for name, value in (processes.SHARDING | around).items():
+        monkeypatch.setenv(name, value)
+    check_ppo(PPOOptions(optim="adamw_torch_fused"), 2)
+    with pytest.raises(InputError, match="--optim adafactor: PPO deals out only AdamW's state again"):
+        check_ppo(PPOOptions(optim="adafactor"), 2)
 
 
 def test_a_sharded_model_of_low_precision_keeps_its_outputs_and_gradients_exact() -> None:

@@ -10,6 +10,7 @@ import pytest
 from safetensors.torch import load_file
 
 from records import Judgment, read_rows
+from tests.tiny import save_in_bfloat16
 from tests.trainer.grpo.test_grpo import ASKS
 from tests.trainer.ppo.test_ppo import save_nine, steps_of
 from tests.trainer.training.test_launch import TOLERANCE, distance, run_jobs
@@ -24,6 +25,7 @@ PPO = [
     "--micro-batch-size", "2", "--response-length", "3", "--warmup-steps", "0", "--reward", "judge",
     "--evidence.tool", "constraints", "--evidence.verify", "share",
 ]  # fmt: skip
+UNEVEN = ["--generation-batch-size", "2", "--micro-batch-size", "1"]
 LORA = ["--lora.r", "4", "--lora.alpha", "8"]
 
 
@@ -35,10 +37,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     adapted = [job("grpo", "grpo-lora", [*GRPO, *LORA]), *(job("ppo", f"ppo-{n}", [*PPO, *LORA], n) for n in (1, 2))]
     sharded = [
         job("grpo", f"{name}-sharded", flags, sharded=True)
-        for name, flags in (
-            ("grpo", GRPO), ("rloo", [*GRPO, "--method", "rloo"]), ("grpo-lora", [*GRPO, *LORA]),
-        )
-    ]  # fmt: skip
+        for name, flags in (("grpo", GRPO), ("rloo", [*GRPO, "--method", "rloo"]), ("grpo-lora", [*GRPO, *LORA]))
+    ]
+    whole = [job("ppo", f"ppo-whole-{n}", [*PPO, *UNEVEN], n, sharded=n > 1) for n in (1, 2)]
+    sharded += [*whole, job("ppo", "ppo-sharded", [*PPO, *LORA], sharded=True)]
     return run_jobs(folder, [*jobs, *adapted, *sharded])
 
 
@@ -78,9 +80,15 @@ def test_two_processes_learn_an_adapter_by_grpo(trained: Path) -> None:
     assert all(bool(tensor.any()) for name, tensor in learnt.items() if "lora_B" in name)
 
 
-def test_two_processes_learn_an_adapter_by_the_steps_of_one_in_ppo(trained: Path) -> None:
-    one, two = (steps_of(trained / f"ppo-{n}" / "model") for n in (1, 2))
-    assert len(one) == len(two) == 3, (trained / "ppo-2.0.err").read_text()
+@pytest.mark.parametrize(
+    ("alone", "together"),
+    [("ppo-1", "ppo-2"), ("ppo-1", "ppo-sharded"), ("ppo-whole-1", "ppo-whole-2")],
+    ids=["copies with an adapter", "sharded with an adapter", "sharded"],
+)
+def test_two_processes_learn_by_the_steps_of_one_in_ppo(trained: Path, alone: str, together: str) -> None:
+    one, two = (steps_of(trained / name / "model") for name in (alone, together))
+    assert len(one) == len(two) == 3, (trained / f"{together}.0.err").read_text()
+    assert distance(trained / alone / "model", trained / together / "model") < TOLERANCE
     for left, right in zip(one, two, strict=True):
         for name in ("reward", "kl", "length", "policy_loss", "value_loss"):
             assert getattr(left, name) == pytest.approx(getattr(right, name), abs=1e-5), name
@@ -102,12 +110,24 @@ def test_sharded_weights_end_as_copies_do(trained: Path, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("more", [[], LORA], ids=["whole", "adapter"])
-def test_a_sharded_training_on_rewards_that_was_killed_goes_on_from_its_state(more: list[str], tmp_path: Path) -> None:
-    folder, often = files(tmp_path), [*GRPO, *more, "--save-minutes", "1e-9"]
-    whole, killed = (job_in(folder, "grpo", name, often, sharded=True) for name in ("whole", "killed"))
-    run_jobs(folder, [whole, killed | {"killed_at": 3}])
+@pytest.mark.parametrize(
+    ("kind", "often", "state"),
+    [
+        ("grpo", [*GRPO, "--save-minutes", "1e-9"], "model.state/checkpoint-2/state.json"),
+        ("ppo", [*PPO, "--save-every-n-steps", "1"], "model.checkpoints/step-000002/manifest.json"),
+    ],
+    ids=["grpo", "ppo"],
+)
+def test_a_sharded_training_on_rewards_that_was_killed_goes_on_from_its_state(
+    kind: str, often: list[str], state: str, more: list[str], tmp_path: Path
+) -> None:
+    folder = files(tmp_path)
+    low = save_in_bfloat16(folder / "nine", folder / "low")  # its state has float32 weights besides
+    flags = [*often, *more, "--model", str(low)]
+    whole, killed = (job_in(folder, kind, name, flags, sharded=True) for name in ("whole", "killed"))
+    run_jobs(folder, [whole, killed | {"killed_at": 2}])
     assert -signal.SIGKILL in json.loads((folder / "statuses.json").read_text())["killed"]
-    assert (folder / "killed" / "model.state" / "checkpoint-3" / "state.json").exists()
+    assert (folder / "killed" / state).exists() and not (folder / "killed" / "model").exists()
     run_jobs(folder, [killed])
     said = (folder / "killed.0.err").read_text()
     assert json.loads((folder / "statuses.json").read_text())["killed"] == [0, 0], said
