@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,40 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from console.errors import EngineError, InputError, StoreError
+from tests.forks import Parent
 from tests.openai_server import completion, running
 from tests.tui.rows import COMPARISONS, PAIRS, a_run, comparison, judgment, pair, saved, view_of
 from tests.tui.screen import notices, on_screen, pane, play, press, settled, text_of, until
 from tui.dialogs.form import Confirm, Form
 from tui.reading.table import Body
+from tui.rejudging import asking
 from tui.rejudging.asking import Asked, Cost, ask, cost_of, prefilled, question
 from tui.rejudging.others import NAME, OtherJudges
 from tui.screens.app import BrowserApp
 
 COST = Cost(2, "big", 300, 512, 0.0011, is_local=False)
+IMPORTED = ("judges.score.scoring", "judges.compare.comparing", "engines.served.openai_engine", "engines.served.sdk")
 AT_NOBODY = Asked("big", "openai", "http://127.0.0.1:9/v1", "additive", "text")
+
+
+@pytest.fixture(scope="module")
+def parent() -> Iterator[Parent]:
+    parent = Parent()
+    yield parent
+    parent.end()
+
+
+@pytest.fixture
+def forked(parent: Parent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands begin with what they import, a second each. The first test starts them as a user does."""
+
+    def output_of(words: Sequence[str], stopped: Any) -> bytes:
+        done = parent.run(words[2:], IMPORTED)
+        if done.status:
+            raise EngineError(asking.error_in(done.err))
+        return done.out.encode()
+
+    monkeypatch.setattr(asking, "_output_of", output_of)
 
 
 def body_of(path: Path, row: int = 0) -> Body:
@@ -69,7 +93,7 @@ def test_a_judgment_is_asked_again_and_the_new_verdict_stands_beside_the_old_one
     assert "gpt-5-mini" in str(OtherJudges().on(tmp_path / "votes.jsonl", body_of(path).item)[0])
 
 
-def test_the_two_answers_of_a_comparison_and_of_a_pair_are_compared_again(tmp_path: Path) -> None:
+def test_the_two_answers_of_a_comparison_and_of_a_pair_are_compared_again(tmp_path: Path, forked: None) -> None:
     for row, kind in ((comparison("which?", "yes", "no", "b"), "c"), (pair("which?", "yes", "no"), "p")):
         path = saved(tmp_path / f"{kind}.jsonl", [row])
         with running() as server:
@@ -82,7 +106,7 @@ def test_the_two_answers_of_a_comparison_and_of_a_pair_are_compared_again(tmp_pa
         assert (found["response_a"], found["response_b"], found["prompt_id"]) == ("yes", "no", "which?")
 
 
-def test_a_failure_shows_the_commands_own_error_and_the_rest_works(tmp_path: Path) -> None:
+def test_a_failure_shows_the_commands_own_error_and_the_rest_works(tmp_path: Path, forked: None) -> None:
     path = saved(tmp_path / "c.jsonl", COMPARISONS)
 
     async def steps(app: BrowserApp, pilot: Pilot[None]) -> None:
@@ -97,9 +121,7 @@ def test_a_failure_shows_the_commands_own_error_and_the_rest_works(tmp_path: Pat
     play([path], steps)
 
 
-def test_a_reply_without_a_verdict_is_kept_and_a_failed_call_is_an_error(
-    tmp_path: Path,
-) -> None:
+def test_a_reply_without_a_verdict_is_kept_and_a_failed_call_is_an_error(tmp_path: Path, forked: None) -> None:
     body = body_of(saved(tmp_path / "j.jsonl", [judgment("name a fruit", "apple", 2.0)]))
     with running() as server:
         server.answer = lambda _: completion("no idea")

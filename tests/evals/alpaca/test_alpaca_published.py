@@ -72,7 +72,17 @@ def test_the_mean_length_is_that_of_the_leaderboard(data: Path) -> None:
     assert win_rates(annotations_of(data, 2, "alpaca-7b")).avg_length == 396
 
 
-@pytest.mark.parametrize("file", [f for f in FILES if f.parent.name == "ae2_annotations"], ids=model_of)
+QUICK = ("alpaca-7b", "gpt-3.5-turbo-1106", "gpt4_1106_preview")
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        pytest.param(file, id=model_of(file), marks=() if model_of(file) in QUICK else pytest.mark.slow)
+        for file in FILES
+        if file.parent.name == "ae2_annotations"
+    ],
+)
 def test_the_length_controlled_win_rate_is_the_package_s_and_near_the_leaderboard(data: Path, file: Path) -> None:
     found = score(read_annotations(file, BadRows(strict=True)), LengthFiles(), [file]).length_controlled_winrate
     with (data / "alpaca_eval" / "lc_check.csv").open(encoding="utf-8") as checks:

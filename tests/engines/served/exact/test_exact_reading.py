@@ -65,11 +65,20 @@ def n_chats(server: Server) -> int:
     return server.paths.count("/v1/chat/completions")
 
 
-@pytest.mark.parametrize(
-    "choices", [SCORES, TEN, ARENA, ["1", "10", "100", "2"]], ids=["six", "ten", "arena", "nested"]
-)
-@pytest.mark.parametrize("template", [CHAT_TEMPLATE, TRIMS, THINKS], ids=["plain", "trims", "thinks"])
-@pytest.mark.parametrize("prefill", ["Score: ", ""], ids=["after words", "after nothing"])
+CHOICES = {"six": SCORES, "ten": TEN, "arena": ARENA, "nested": ["1", "10", "100", "2"]}
+TEMPLATES = {"plain": CHAT_TEMPLATE, "trims": TRIMS, "thinks": THINKS}
+PREFILLS = {"after words": "Score: ", "after nothing": ""}
+COMBINED = [
+    pytest.param(
+        CHOICES[choices], TEMPLATES[template], PREFILLS[prefill], id=f"{prefill}-{template}-{choices}",
+        marks=pytest.mark.slow if (i + j + k) % 2 else (),
+    )
+    for i, choices in enumerate(CHOICES) for j, template in enumerate(TEMPLATES) for k, prefill in enumerate(PREFILLS)
+]  # fmt: skip
+"""Every three together; of the quick ones, every two."""
+
+
+@pytest.mark.parametrize(("choices", "template", "prefill"), COMBINED)
 def test_choices_have_the_logprobs_of_the_model_in_process(
     server: Server,
     vllm: Vllm,
