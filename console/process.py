@@ -16,6 +16,8 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT_BYTES = 1 << 30
 """A tensor below this size is taken from memory that was freed before."""
 NEVER = -1
+OF_THE_USER = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_MAX_", "GLIBC_TUNABLES")
+"""Variables by which glibc's allocator is set from outside."""
 
 for _name, _value in SETTINGS.items():
     os.environ.setdefault(_name, _value)
@@ -27,8 +29,11 @@ def keep_freed_memory() -> bool:
 
     By default it asks the system for each tensor above 32 MiB and gives it back when the tensor dies. The system then
     fills every page of the next one with zeros, a fifth of the time of a training step of SmolLM2-135M
-    (`benchmarks/training/freed_memory.py`). The process stays as large as it once was. Other libraries are left alone.
+    (`benchmarks/training/freed_memory.py`). The process stays as large as it once was. Other libraries are left alone,
+    and so are settings of the user's own.
     """
+    if any(name in os.environ for name in OF_THE_USER):
+        return False
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # macOS, musl and Windows have no such function

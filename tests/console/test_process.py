@@ -106,6 +106,13 @@ def test_the_memory_of_a_freed_tensor_is_used_for_the_next_one() -> None:
     assert faults("kept") < faults("given back") / 2
 
 
+@pytest.mark.skipif(not GNU, reason="only glibc has these settings")
+@pytest.mark.parametrize("name", ["MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"])
+def test_settings_of_the_allocator_that_the_user_has_made_stay(name: str) -> None:
+    code = "from console.process import keep_freed_memory; print(keep_freed_memory())"
+    assert python("-c", code, **{name: "131072"}).stdout == "False\n"
+
+
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("console.process.ctypes.CDLL", lambda _: object())
     keep_freed_memory.cache_clear()
