@@ -82,10 +82,13 @@ def _command(job: dict[str, Any]) -> None:
 
 def _die_at(step: int) -> None:
     """Let the process be killed as the step after `step` begins."""
+    import torch
+
     from trainer.training.watch import Watch
 
     def killed(self: Any, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step == step:
+            torch.distributed.barrier()  # or the first process is ended while it saves
             os.kill(os.getpid(), signal.SIGKILL)
 
     Watch.on_step_begin = killed  # type: ignore[method-assign]
