@@ -37,9 +37,15 @@ def refusal(status: int, message: str = TOO_LONG) -> tuple[int, dict[str, Any]]:
     return status, {"error": {"message": message}}
 
 
-@pytest.mark.parametrize(
-    ("status", "concurrency"), [(400, 1), (400, 6), *((status, 6) for status in (405, 410, 413, 415, 422, 451))]
-)
+def slow(*values: object) -> Any:
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+OTHERS = (405, 410, 413, 415, 422, 451)
+ALONE = [slow(status, 1) for status in OTHERS]
+
+
+@pytest.mark.parametrize(("status", "concurrency"), [(400, 1), (400, 6), *((status, 6) for status in OTHERS), *ALONE])
 def test_settings_that_every_prompt_is_refused_for_end_the_run_resumably(
     server: Server, status: int, concurrency: int
 ) -> None:
@@ -82,7 +88,13 @@ GO_ON: dict[str, Refused] = {
 }
 
 
-@pytest.mark.parametrize(("name", "concurrency"), [*((name, 6) for name in GO_ON), ("the last", 1), ("one", 40)])
+FEW_OR_MANY = [(name, n) for name in GO_ON for n in (1, 40) if (name, n) not in (("the last", 1), ("one", 40))]
+
+
+@pytest.mark.parametrize(
+    ("name", "concurrency"),
+    [*((name, 6) for name in GO_ON), ("the last", 1), ("one", 40), *(slow(*case) for case in FEW_OR_MANY)],
+)
 def test_prompts_that_are_refused_for_their_own_sake_end_no_run(server: Server, name: str, concurrency: int) -> None:
     refuses = GO_ON[name]
     server.answer = lambda body: refusal(400) if refuses(body["seed"]) else completion("ok")
