@@ -28,7 +28,7 @@ def keep_freed_memory() -> bool:
     """Tell the GNU C library to keep what is freed, once in a process, and return whether it does.
 
     By default it asks the system for each tensor above 32 MiB and gives it back when the tensor dies. The system then
-    fills every page of the next one with zeros, a fifth of the time of a training step of SmolLM2-135M
+    fills every page of the next one with zeros, a sixth of the time of a training step of SmolLM2-135M
     (`benchmarks/training/freed_memory.py`). The process stays as large as it once was. Other libraries are left alone,
     and so are settings of the user's own.
     """
