@@ -40,9 +40,9 @@ def train_kto(
     """Train the model in `parent` on the answers in `feedback` and save it in `out`.
 
     The reference is `parent`, and its log-probabilities are computed once, before the first step. Under FSDP it is
-    loaded for them and freed before the policy is loaded. The distance to it is
-    estimated from the answers of a micro-batch with each other's prompts, so a micro-batch has at least two. Raises
-    InputError for a bad setting, TrainingError if there is nothing to train on or the loss is not a number.
+    loaded for them and freed before the policy is loaded. The distance to it is estimated from the answers of a
+    micro-batch with each other's prompts, so a micro-batch has at least two. Raises InputError for a bad setting,
+    TrainingError if there is nothing to train on or the loss is not a number.
     """
     check_kto(feedback, options)
     pairs = [item for item in feedback if isinstance(item, Pair)]

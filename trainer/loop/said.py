@@ -21,8 +21,8 @@ from trainer.loop.plan.workload import stages
 from trainer.loop.recipe import Config
 from trainer.training.memory.size import model_size
 
-PAIRS_PER_PROMPT = 0.45
-"""The share of a round's prompts that give a pair: 34 to 40 of 80 in the demo."""
+PAIRS_PER_PROMPT = 0.35
+"""The share of a round's prompts that give a pair: 39 and 45 of 128 in the demo."""
 
 
 def course_of(base: Path, prompts: Sequence[Prompt], chats: Sequence[Sequence[Message]], config: Config) -> Course:

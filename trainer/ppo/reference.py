@@ -1,15 +1,20 @@
-"""The reference of a policy whose adapter is trained: the same weights, which take no second place in memory."""
+"""The reference of a policy: a frozen copy, or with an adapter the same weights, which take no second place."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from trl.trainer.utils import use_adapter
 
 from engines.adapters import is_adapter
 from engines.merging import load_adapter
+from trainer.training.fit import load_policy
 from trainer.training.lora.adapter import REFERENCE
+from trainer.training.memory.size import MemorySettings
+from trainer.training.processes import is_sharded
+from trainer.training.sharding import shard_frozen
 
 
 @dataclass(frozen=True)
@@ -44,3 +49,11 @@ def without_adapter(policy: Any, parent: Path) -> FrozenPolicy:
     load_adapter(policy, parent, REFERENCE)
     policy.set_adapter("default")
     return FrozenPolicy(policy, REFERENCE)
+
+
+def frozen_copy(parent: Path, accelerator: Accelerator, memory: MemorySettings) -> Any:
+    """Return the model in `parent` as the reference, on the device, sharded if the policy is."""
+    model, _ = load_policy(parent, memory=memory)
+    if is_sharded():
+        return shard_frozen(accelerator, model)
+    return model.requires_grad_(False).eval().to(accelerator.device)

@@ -12,13 +12,11 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import msgspec
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from console.errors import JudgeError, TrainingError
 from console.progress import progress, say
@@ -32,11 +30,10 @@ from records.rows import Row
 from trainer.ppo.actor import ActorCritic, load_value, settle
 from trainer.ppo.optimizer import make_optimizer, settled_ppo
 from trainer.ppo.options import PPOOptions, adapted, check_ppo, learning_rate_at, n_steps_of
-from trainer.ppo.reference import FrozenPolicy, without_adapter
+from trainer.ppo.reference import frozen_copy, without_adapter
 from trainer.ppo.rewards import RewardSource
-from trainer.ppo.rollout import Actors, Answer, EncodedPrompt, Sampler, experience_of, roll_out
-from trainer.ppo.sampler import open_sampler
-from trainer.ppo.sharded import WholeSampler, hollow_engine, most_of_all, shard_actor
+from trainer.ppo.rollout import Actors, Answer, EncodedPrompt, experience_of, roll_out
+from trainer.ppo.sampler import open_actors
 from trainer.ppo.state import (
     Progress,
     load_progress,
@@ -50,12 +47,11 @@ from trainer.ppo.update import Learner, seeded_order
 from trainer.training.checkpoints import Checkpoints, checkpoints_in, clear_unfinished, keep_policy, seal
 from trainer.training.fit import load_policy
 from trainer.training.memory.float32 import Float32Weights, wide
-from trainer.training.memory.size import MemorySettings
 from trainer.training.metrics.recording import recording, row_of
 from trainer.training.options import deciding
 from trainer.training.outcome import REPORT, Trained
 from trainer.training.processes import is_first, is_sharded, n_processes
-from trainer.training.sharding import reshard, shard_frozen
+from trainer.training.sharding import reshard
 
 NOT_THE_TRAINING = ("save_every_n_steps", "max_kl", "max_unrewarded_steps")
 """Settings that change when a training stops or saves, and none of its steps."""
@@ -245,13 +241,13 @@ class _Trainer:
             say(f"{checkpoints.folder}: not resumed, it is of another training ({others}); this one begins at step 1")
         lora, memory = options.lora, settled_ppo(parent, options, title)
         policy, tokenizer = load_policy(state or parent, options.chat_template_kwargs, lora, seed, memory)
-        reference = without_adapter(policy, parent) if lora.r else _frozen(parent, accelerator, memory)
+        reference = without_adapter(policy, parent) if lora.r else frozen_copy(parent, accelerator, memory)
         value = load_value(parent, source.folder, tokenizer, lora, seed, memory)
         actor = ActorCritic(policy, value, options.temperature)
         if state and (is_first() or not is_sharded()):
             load_weights(state, actor)
         settle(actor, checkpointing=memory.checkpointing)
-        actors = _actors(actor, reference, tokenizer, parent, options, accelerator)
+        actors = open_actors(actor, reference, tokenizer, parent, options, accelerator)
         optimiser = make_optimizer(actor, memory.optim, options)
         kept = Float32Weights(optimiser) if memory.keeps_float32 and not lora.r else None
         done = load_progress(state, actor, optimiser) if state else Progress(kl_coef=options.kl_coef)
@@ -319,15 +315,9 @@ class _Trainer:
             is_due = [newest is None or newest.name != step_name(step)]
             broadcast_object_list(is_due)
             if is_due[0]:
-                tokenizer = self.actors.engine.tokenizer
-                save_state(
-                    self.checkpoints,
-                    self.actors.actor,
-                    self.learner.optimiser,
-                    tokenizer,
-                    self.done,
-                    self.learner.kept,
-                )
+                actors, learner = self.actors, self.learner
+                tokenizer = actors.engine.tokenizer
+                save_state(self.checkpoints, actors.actor, learner.optimiser, tokenizer, self.done, learner.kept)
         self.accelerator.wait_for_everyone()
 
     def _skip(self, step: int) -> None:
@@ -343,35 +333,6 @@ class _Trainer:
         return TrainingError(
             f"{reason}; {remains}. Look at the reward, or try a lower learning rate or a higher kl_coef"
         )
-
-
-def _frozen(parent: Path, accelerator: Accelerator, memory: MemorySettings) -> Any:
-    model, _ = load_policy(parent, memory=memory)
-    if is_sharded():
-        return shard_frozen(accelerator, model)
-    return model.requires_grad_(False).eval().to(accelerator.device)
-
-
-def _actors(
-    actor: ActorCritic,
-    reference: PreTrainedModel | FrozenPolicy,
-    tokenizer: PreTrainedTokenizerBase,
-    parent: Path,
-    options: PPOOptions,
-    accelerator: Accelerator,
-) -> Actors:
-    """Return the models of the rollouts on the device, sharded if need be."""
-    drawing = actor.policy.get_base_model() if options.lora.r else actor.policy
-    n_rows, device = options.generation_batch_size, accelerator.device
-    if is_sharded():
-        engine = hollow_engine(drawing, tokenizer, n_rows, device)
-        shard_actor(accelerator, actor, drawing)
-        sampler: Sampler = WholeSampler(engine, drawing)
-        return Actors(actor, reference, engine, sampler, accelerator.autocast, most_of_all)
-    actor.to(device)
-    engine = TransformersEngine.of_live(drawing, tokenizer, "policy", n_rows)
-    sampler = open_sampler(engine, parent, options, accelerator.mixed_precision)
-    return Actors(actor, reference, engine, sampler, accelerator.autocast)
 
 
 def _means(answers: list[Answer]) -> dict[str, float | None]:

@@ -18,7 +18,7 @@ from trainer.training.checkpoints import Checkpoints
 from trainer.training.command import Training, memory_plan, print_plan, validation_plan
 from trainer.training.flags import TrainFlags, codes_of
 from trainer.training.options import OptionsT, TrainingOptions, check_options, deciding, with_lora
-from trainer.training.outcome import claim_folder
+from trainer.training.outcome import check_free, claim_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +59,7 @@ def read_pair_training(
         check(pairs, options)
     validation = validation_plan(options, (pair.prompt for pair in pairs), config.seed)
     if config.dry_run:
+        check_free(out, fresh=config.fresh)
         if reference is not None:
             check_model(reference, config.run)
         memory = memory_plan(config, options, 2 * options.micro_batch_size * options.max_length)

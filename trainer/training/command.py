@@ -61,6 +61,7 @@ def read_chat_training(config: TrainFlags, out: Path, options: TrainingOptions) 
     chats = FileRows(lambda bad: take(read_chats(file, bad, codes), config.limit), bad)
     validation = validation_plan(options, (opening_of(chat) for chat in chats), config.seed)
     if config.dry_run:
+        check_free(out, fresh=config.fresh)
         memory = memory_plan(config, options, options.micro_batch_size * options.max_length)
         print_plan(config, out, {"conversations": len(chats)}, f"{len(chats)} conversations", validation, memory)
         return None
@@ -72,8 +73,7 @@ def read_chat_training(config: TrainFlags, out: Path, options: TrainingOptions) 
 
 
 def print_plan(config: TrainFlags, out: Path, counts: Mapping[str, int | str], examples: str, *parts: PlanPart) -> None:
-    """Print the plan of a dry run, with the number of `examples` in words. Raises InputError if `out` is taken."""
-    check_free(out, fresh=config.fresh)
+    """Print the plan of a dry run, with the number of `examples` in words."""
     plan: dict[str, object] = {"model": config.model, "of": config.file, **counts, "out": out}
     sentence = f"would train {config.model} on {examples} of {config.file} and save it to {out}"
     for more, _ in parts:

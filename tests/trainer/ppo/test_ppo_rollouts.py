@@ -60,7 +60,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Scripted]:
         engines.append(Scripted(policy))
         return engines[-1]
 
-    monkeypatch.setattr(trainer, "open_sampler", open_sampler)
+    monkeypatch.setattr("trainer.ppo.sampler.open_sampler", open_sampler)
     monkeypatch.setattr("trainer.ppo.options.check_installed", lambda: None)
     return engines
 
