@@ -1,6 +1,7 @@
 """Every trainer learns adapters, in float32 and in bfloat16, and its model is used as any other."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,8 @@ from tests.trainer.training import test_autocast as trainers
 from tests.trainer.training.test_autocast import TRAINERS, bfloat16, reward_model  # noqa: F401  a fixture
 from trainer.ppo.options import PPOOptions, check_ppo
 from trainer.ppo.trainer import checkpoints_of, train_ppo
-from trainer.reward_model.train import load_classifier
+from trainer.reward_model.options import RewardOptions
+from trainer.reward_model.train import load_classifier, train_reward_model
 from trainer.training.options import LoraOptions
 
 LORA = LoraOptions(r=4, alpha=8)
@@ -119,6 +121,16 @@ def test_an_adapted_reward_model_scores_and_is_no_writer(tiny_model: Path, tmp_p
     assert RewardModel.load(tmp_path / "merged", "merged").score(questions, texts) == pytest.approx(scores, abs=1e-4)
     with pytest.raises(InputError, match="an adapter of a reward model, which writes no texts"):
         load_model(tmp_path / "rm", torch.float32, WRITES)
+
+
+def test_the_float32_head_of_a_reward_model_learns_beside_frozen_bfloat16_weights(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    options = RewardOptions(**trainers.STEPS, lora=LORA, dtype="bfloat16")
+    trained = train_reward_model(tiny_model, tmp_path / "rm", trainers.PAIRS, options, 0)
+    assert math.isfinite(trained.loss)
+    head = next(tensor for name, tensor in weights(tmp_path / "rm").items() if "score" in name)
+    assert head.dtype == torch.float32 and head.any()
 
 
 def test_a_reward_model_begins_with_the_adapter_of_a_language_model_and_a_head_of_its_own(

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.utils import ModulesToSaveWrapper
 from torch import nn
 from transformers import BitsAndBytesConfig, PreTrainedModel
 
@@ -55,9 +56,17 @@ def with_adapter(model: PreTrainedModel, folder: Path, lora: LoraOptions, seed: 
     for parameter in peft_model.parameters():
         if parameter.requires_grad:  # a reward head too, whose small steps bfloat16 would round away
             parameter.data = parameter.data.float()
+    for module in peft_model.modules():
+        if isinstance(module, ModulesToSaveWrapper):
+            module.modules_to_save["default"].register_forward_pre_hook(_in_own_type)
     peft_model.peft_config["default"].base_model_name_or_path = base
     model.config.name_or_path = str(folder)  # the parent, by which a saved state knows its training
     return peft_model
+
+
+def _in_own_type(head: nn.Linear, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """Return the inputs of a float32 head in its type, because those of a bfloat16 model are in another."""
+    return tuple(tensor.to(head.weight.dtype) for tensor in inputs)
 
 
 def new_adapter(model: PreTrainedModel, lora: LoraOptions, seed: int, task: str | None) -> Any:
