@@ -20,6 +20,7 @@ from trainer.training.checkpoints import Checkpoints, flaw_of, manifest_of, seal
 from trainer.training.lora.adapter import is_adapted
 from trainer.training.lora.folder import finish_adapter
 from trainer.training.memory.float32 import wide_weights
+from trainer.training.sharding import tied
 
 CLASSIFIER = "ForSequenceClassification"
 IN_TRAINING = (FLOAT32, "bfloat16")
@@ -79,20 +80,18 @@ def name_dtype(folder: Path, dtype: str) -> None:
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _has_bfloat16(model: torch.nn.Module) -> bool:
-    return any(weight.dtype == torch.bfloat16 and weight.requires_grad for weight in model.parameters())
-
-
 @contextmanager
 def _saving_in(trainer: Trainer, dtype: str) -> Iterator[None]:
-    """Round the trainer's weights to `dtype` whenever it saves them inside the block."""
-    if dtype == FLOAT32 and not _has_bfloat16(trainer.model):
+    """Save the trainer's weights in `dtype`, and tied ones once, whenever it saves them inside the block."""
+    if is_adapted(trainer.model):  # only the adapter is saved, in the type that it learns in
         yield
         return
     save = trainer._save
 
     def rounded(output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
-        state = trainer.accelerator.unwrap_model(trainer.model).state_dict() if state_dict is None else state_dict
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        # accelerate gathers sharded weights by name, so that tied ones are two tensors
+        state = model.state_dict() if state_dict is None else tied(model, state_dict)
         save(output_dir, in_dtype(state, dtype))
 
     # An attribute of the instance hides the method. Deleting the attribute brings the method back.

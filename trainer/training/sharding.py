@@ -105,6 +105,15 @@ def whole_state(model: nn.Module) -> dict[str, Tensor]:
     return {name: gathered[id(tensor)] for name, tensor in state.items()}
 
 
+def tied(model: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return `state`, the gathered weights of `model` by name, with one tensor for weights that the model ties."""
+    names: dict[int, list[str]] = {}
+    for name, weight in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(weight), []).append(name)
+    first = {name: same[0] for same in names.values() for name in same}
+    return {name: state.get(first.get(name, name), tensor) for name, tensor in state.items()}
+
+
 @contextmanager
 def whole_weights(accelerator: Accelerator, model: Any) -> Iterator[None]:
     """Let each process keep the whole weights that its first forward pass in the block gathers, to the block's end.

@@ -141,6 +141,7 @@ def distance(one: Path, other: Path) -> float:
     from safetensors.torch import load_file
 
     a, b = (load_file(next(folder.glob("*model.safetensors"))) for folder in (one, other))
+    assert a.keys() == b.keys()  # tied weights once
     return max(float((a[name] - b[name]).abs().max()) for name in a)
 
 
@@ -192,8 +193,9 @@ def test_sharded_weights_are_gathered_once_for_answers_of_any_lengths(trained: P
     assert json.loads((trained / "statuses.json").read_text())["uneven-sharded"] == [0, 0], said
     *tokens, gradient = (trained / "uneven-one.0.out").read_text().split()
     for rank, length in enumerate(LENGTHS):
-        expected = [*tokens[: N_PROMPT + length], gradient]
-        assert (trained / f"uneven-sharded.{rank}.out").read_text().split() == expected
+        *drawn, norm = (trained / f"uneven-sharded.{rank}.out").read_text().split()
+        assert drawn == tokens[: N_PROMPT + length]
+        assert float(norm) == pytest.approx(float(gradient), rel=TOLERANCE)
 
 
 def test_sharded_weights_are_saved_in_the_type_of_the_model_that_they_began_as(trained: Path) -> None:

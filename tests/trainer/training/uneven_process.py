@@ -48,4 +48,4 @@ def main(config: Config) -> None:
     model(input_ids=tokens, labels=tokens).loss.backward()
     norm = torch.nn.utils.get_total_norm([weight.grad for weight in model.parameters()])
     norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
-    print(*answer[0].tolist(), f"{float(norm):.4f}")
+    print(*answer[0].tolist(), f"{float(norm):.7f}")
