@@ -23,6 +23,7 @@ from console.progress import say
 from console.ranges import Count
 from console.reading import read_text
 from trainer.training.options import LoraOptions, TrainingOptions, check_together
+from trainer.training.processes import SHARDING, check_sharding_settings
 
 END_S = 30.0
 """Seconds that a launcher has to end its processes before it is killed."""
@@ -100,6 +101,7 @@ def check_launch(options: LaunchOptions, trainings: Mapping[str, TrainingOptions
         settings = yaml.safe_load(read_text(options.accelerate))
         kind, number = settings["distributed_type"], options.processes or int(settings["num_processes"])
         machines = int(settings.get("num_machines", 1))
+        given = {str(name).upper(): value for name, value in (settings.get("fsdp_config") or {}).items()}
     except (yaml.YAMLError, TypeError, AttributeError, KeyError, ValueError, OverflowError, RecursionError) as error:
         problem = " ".join(str(error).split()).removeprefix(f"{options.accelerate}: ")
         raise InputError(
@@ -113,6 +115,8 @@ def check_launch(options: LaunchOptions, trainings: Mapping[str, TrainingOptions
             "use MULTI_GPU, also without a GPU"
         )
     is_sharded = kind == "FSDP"
+    if is_sharded:
+        check_sharding_settings(SHARDING | given, str(options.accelerate))  # what is missing the processes will check
     for within, training in trainings.items():
         with in_section(within, training):
             check_together(training, number, is_sharded=is_sharded)

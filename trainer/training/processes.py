@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
 from console.command import INTERRUPTED
@@ -16,6 +16,8 @@ SHARDING = {
     "FSDP_VERSION": "2",
     "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
     "FSDP_CPU_RAM_EFFICIENT_LOADING": "true",
+    "FSDP_ACTIVATION_CHECKPOINTING": "false",  # transformers takes it beside --activation-checkpointing for an error
+    "FSDP_OFFLOAD_PARAMS": "false",  # weights on the CPU are gathered in another way, which nobody has tested here
 }
 """The settings of accelerate that sharding needs, under the names of the environment variables that carry them."""
 
@@ -42,11 +44,15 @@ def is_sharded() -> bool:
 
 def check_sharding() -> None:
     """Raise InputError if accelerate was told to shard in a way that loses the model or is not supported."""
-    if not is_sharded():
-        return
+    if is_sharded():
+        check_sharding_settings({name: os.environ.get(name, "false") for name in SHARDING}, "accelerate's file")
+
+
+def check_sharding_settings(settings: Mapping[str, object], file: str) -> None:
+    """Raise InputError for a setting, under its name in SHARDING, that sharding does not go with. `file` has it."""
     for name, value in SHARDING.items():
-        if os.environ.get(name, "").lower() != value.lower():
-            raise InputError(f"set {name.lower()} to {value} in accelerate's file, as in recipes/accelerate_fsdp.yaml")
+        if str(settings[name]).lower() != value.lower():
+            raise InputError(f"set {name.lower()} to {value} in {file}, as in recipes/accelerate_fsdp.yaml")
 
 
 @contextmanager

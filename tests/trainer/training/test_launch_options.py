@@ -1,6 +1,7 @@
 """What a launch on several processes is checked for, and how its settings, words and errors travel."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import pytest
 
 from console.command import parse
 from console.errors import InputError, TrainingError
+from tests.conftest import ROOT
 from trainer.dpo.__main__ import Config as DPOConfig
 from trainer.dpo.options import DPOOptions
 from trainer.loop import rounds
@@ -43,14 +45,48 @@ def test_a_share_of_the_steps_is_warmed_up_all_of_them_too(tmp_path: Path, share
     assert arguments.get_warmup_steps(40) == n_warmup
 
 
-def test_sharding_that_would_lose_the_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+WRONG_SHARDING = pytest.mark.parametrize(
+    ("setting", "value", "right"),
+    [
+        ("fsdp_state_dict_type", "SHARDED_STATE_DICT", "FULL_STATE_DICT"),
+        ("fsdp_version", "1", "2"),
+        ("fsdp_cpu_ram_efficient_loading", "false", "true"),
+        ("fsdp_activation_checkpointing", "true", "false"),
+        ("fsdp_offload_params", "true", "false"),
+    ],
+)
+
+
+@WRONG_SHARDING
+def test_sharding_that_would_lose_the_model_is_refused(
+    setting: str, value: str, right: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     around = {"LOCAL_RANK": "0", "WORLD_SIZE": "2", "ACCELERATE_USE_FSDP": "true"}
-    for name, value in (processes.SHARDING | around).items():
-        monkeypatch.setenv(name, value)
+    for name, good in (processes.SHARDING | around).items():
+        monkeypatch.setenv(name, good)
     check_options(SFTOptions())
-    monkeypatch.setenv("FSDP_STATE_DICT_TYPE", "SHARDED_STATE_DICT")
-    with pytest.raises(InputError, match="set fsdp_state_dict_type to FULL_STATE_DICT"):
+    monkeypatch.setenv(setting.upper(), value)
+    with pytest.raises(InputError, match=f"set {setting} to {right} in accelerate's file"):
         check_options(SFTOptions())
+
+
+@WRONG_SHARDING
+def test_a_loop_refuses_such_sharding_before_its_first_stage(
+    setting: str, value: str, right: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "fsdp.yaml"
+    text = (ROOT / "recipes" / "accelerate_fsdp.yaml").read_text()
+    check_launch(LaunchOptions(accelerate=ROOT / "recipes" / "accelerate_fsdp.yaml"), {})
+    file.write_text(re.sub(f"  {setting}: .*", f"  {setting}: {value}", text))
+    with pytest.raises(InputError, match=f"set {setting} to {right} in {file}"):
+        check_launch(LaunchOptions(accelerate=file), {})
+
+
+def test_a_loop_reads_no_file_whose_fsdp_config_is_no_table(tmp_path: Path) -> None:
+    file = tmp_path / "fsdp.yaml"
+    file.write_text("distributed_type: FSDP\nnum_processes: 2\nfsdp_config: [1]\n")
+    with pytest.raises(InputError, match="fsdp.yaml: not a config file of accelerate"):
+        check_launch(LaunchOptions(accelerate=file), {})
 
 
 def test_ppo_with_sharded_weights_has_no_optimizer_but_adamw(monkeypatch: pytest.MonkeyPatch) -> None:
