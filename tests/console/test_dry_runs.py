@@ -160,7 +160,15 @@ def test_a_plan_that_is_a_table_is_json_too(command: str, words: list[str], caps
 
 TAKEN = ("--out", "checkpoints/step-1")
 EXISTS = "checkpoints/step-1 exists; give another --out, or --fresh to set it aside"
+ITSELF = ("--out", "tiny", "--fresh")
+READ = "--fresh would set aside tiny, which the training reads; give another --out"
 REFUSED = [
+    *((f"trainer.{name}", ["chats.jsonl", *LOCAL, *ITSELF], READ) for name in ("sft", "ift")),
+    *(
+        (f"trainer.{name}", ["pairs.jsonl", *LOCAL, *ITSELF], READ)
+        for name in ("dpo", "orpo", "simpo", "kto", "reward_model")
+    ),
+    *((f"trainer.{name}", ["prompts.jsonl", *LOCAL, *REWARDED, *ITSELF], READ) for name in ("ppo", "grpo")),
     ("trainer.sft", ["chats.jsonl", *LOCAL, *TAKEN], EXISTS),
     ("trainer.dpo", ["pairs.jsonl", *LOCAL, *TAKEN], EXISTS),
     ("trainer.reward_model", ["pairs.jsonl", *LOCAL, *TAKEN], EXISTS),

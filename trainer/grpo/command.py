@@ -48,13 +48,13 @@ def train_or_plan(config: TrainFlags, rewards: RewardOptions, out: Path, options
     check_constraints(rewards.evidence, prompts)
     check_grpo(options, len(prompts))
     if config.dry_run:
-        check_free(out, fresh=config.fresh)
+        check_free(out, [config.model, config.file], fresh=config.fresh)
         n_tokens = options.micro_batch_size * options.max_length
         memory = memory_plan(config, options, n_tokens, n_frozen=options.n_frozen, generates=True)
         _print_plan(config, out, options, rewards, prompts, memory)
         return
     parent = resolve_model(config.model, config.run)
-    claim_folder(out, fresh=config.fresh)
+    claim_folder(out, [parent, config.file], fresh=config.fresh)
     started = time.monotonic()
     # loads torch, which a dry run does without
     train_grpo = importlib.import_module("trainer.grpo.train").train_grpo

@@ -73,7 +73,7 @@ def main(config: Config) -> None:
     if choice.name == JUDGE:
         check_constraints(choice.evidence, prompts)
     if config.dry_run:
-        check_free(config.out, fresh=config.fresh)
+        check_free(config.out, [config.model, config.file, config.reward], fresh=config.fresh)
         load = {"n_trained": 2, "n_frozen": options.n_frozen, "generates": True, "usual": USUAL_OPTIMIZER}
         memory = memory_plan(config, options, options.n_tokens, **load)
         calls = calls_for_reward(choice, prompts)

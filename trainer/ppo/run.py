@@ -33,15 +33,15 @@ def run_ppo(
     fresh: bool,
 ) -> "dict[str, Cell]":
     """Train the model in `parent` with the chosen reward, save it in `out`, and return the table row."""
-    _claim(out, fresh=fresh)
+    _claim(out, [parent, choice.name], fresh=fresh)
     with _open_reward(choice, out, prompts, options, seed) as source:
         trained = train_ppo(parent, out, prompts, source, options, seed)
     return table_row(trained, out) | {title: trained.metrics.get(name) for title, name in COLUMNS.items()}
 
 
-def _claim(out: Path, *, fresh: bool) -> None:
+def _claim(out: Path, read: Sequence[str | Path], *, fresh: bool) -> None:
     """Make sure that the model may be saved. With --fresh, the checkpoints and the steps are set aside too."""
-    claim_folder(out, fresh=fresh)
+    claim_folder(out, read, fresh=fresh)
     if fresh and is_first():
         set_aside(checkpoints_of(out))
         set_aside(log_of(out))

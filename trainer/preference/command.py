@@ -59,7 +59,7 @@ def read_pair_training(
         check(pairs, options)
     validation = validation_plan(options, (pair.prompt for pair in pairs), config.seed)
     if config.dry_run:
-        check_free(out, fresh=config.fresh)
+        check_free(out, [config.model, reference, config.file], fresh=config.fresh)
         if reference is not None:
             check_model(reference, config.run)
         memory = memory_plan(config, options, 2 * options.micro_batch_size * options.max_length)
@@ -69,7 +69,7 @@ def read_pair_training(
     more: dict[str, Any] = {}
     if reference is not None:
         more["reference"] = resolve_model(reference, config.run)
-    claim_folder(out, fresh=config.fresh)
+    claim_folder(out, [parent, more.get("reference"), config.file], fresh=config.fresh)
     more["checkpoints"] = _checkpoints(config, options, pairs, reference)
     return Training(config, out, options, parent, pairs, more)
 

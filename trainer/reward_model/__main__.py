@@ -63,7 +63,7 @@ def main(config: Config) -> None:
     validation = validation_plan(config.training, (pair.prompt for pair in learned), config.seed)
     samples = None if config.samples is None else _read_views(config, config.samples)
     if config.dry_run:
-        check_free(config.out, fresh=config.fresh)
+        check_free(config.out, [config.model, config.file, config.samples], fresh=config.fresh)
         options = config.training
         memory = memory_plan(config, options, 2 * options.micro_batch_size * options.max_length)
         beside = f", and on {len(samples)} view pairs of {config.samples}" if samples is not None else ""
@@ -80,7 +80,7 @@ def main(config: Config) -> None:
     from trainer.reward_model.held_out import train_and_measure
 
     parent = resolve_model(config.model, config.run)
-    claim_folder(config.out, fresh=config.fresh)
+    claim_folder(config.out, [parent, config.file, config.samples], fresh=config.fresh)
     bottleneck = None if samples is None else config.bottleneck
     row = train_and_measure(
         parent, config.out, learned, held_out, config.training, config.seed, samples=samples, bottleneck=bottleneck

@@ -61,12 +61,12 @@ def read_chat_training(config: TrainFlags, out: Path, options: TrainingOptions) 
     chats = FileRows(lambda bad: take(read_chats(file, bad, codes), config.limit), bad)
     validation = validation_plan(options, (opening_of(chat) for chat in chats), config.seed)
     if config.dry_run:
-        check_free(out, fresh=config.fresh)
+        check_free(out, [config.model, file], fresh=config.fresh)
         memory = memory_plan(config, options, options.micro_batch_size * options.max_length)
         print_plan(config, out, {"conversations": len(chats)}, f"{len(chats)} conversations", validation, memory)
         return None
     parent = resolve_model(config.model, config.run)
-    claim_folder(out, fresh=config.fresh)
+    claim_folder(out, [parent, file], fresh=config.fresh)
     if bad.n_cut_off:
         say(f"{config.file}: {bad.n_cut_off} answers were cut off when they were generated")
     return Training(config, out, options, parent, chats, n_cut_off=bad.n_cut_off)

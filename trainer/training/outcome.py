@@ -1,5 +1,6 @@
 """The outcome of a training: the report beside the model, its table row, and the folders it is written to."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,20 +79,28 @@ def curves_path(out: Path) -> Path:
     return out.with_name(f"{out.name}.curves.png")
 
 
-def check_free(folder: Path, *, fresh: bool) -> None:
-    """Raise InputError if there is a model in `folder`, which only --fresh sets aside."""
+def check_free(folder: Path, read: Iterable[str | Path | None] = (), *, fresh: bool) -> None:
+    """Raise InputError if there is a model in `folder`, which only --fresh sets aside, or something that is read.
+
+    `read` has the files and models of the training as they were named. Those that are no paths are left out.
+    """
     if folder.exists() and not fresh:
         raise InputError(f"{folder} exists; give another --out, or --fresh to set it aside")
+    for path in (Path(name) for name in read if name is not None):
+        if path.exists() and path.resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"--fresh would set aside {path}, which the training reads; give another --out")
 
 
-def claim_folder(folder: Path, *, fresh: bool) -> None:
+def claim_folder(folder: Path, read: Iterable[str | Path | None] = (), *, fresh: bool) -> None:
     """Make sure that a new model may be saved in `folder`. With --fresh, an earlier model is set aside.
+
+    `read` is what the training reads, as in `check_free`.
 
     Every process checks, and the first one sets aside. No process can finish a new model in `folder` without the
     others, so none of them mistakes that model for an earlier one.
     """
     check_writable(folder, folder=True)
-    check_free(folder, fresh=fresh)
+    check_free(folder, read, fresh=fresh)
     if is_first():
         remove_leftovers(folder.parent)
         remove(folder.with_name(f"{folder.name}{ENDING}"))  # the half-saved model of a killed training

@@ -8,7 +8,7 @@ from trainer.dpo.options import DPOOptions
 from trainer.dpo.train import train_dpo
 from trainer.sft.options import SFTOptions
 from trainer.sft.train import train_sft
-from trainer.training.outcome import claim_folder, report_of
+from trainer.training.outcome import check_free, claim_folder, report_of
 
 CHATS = [
     [{"role": "user", "content": f"say {n}"}, {"role": "assistant", "content": f"point {n} " * 3}] for n in range(6)
@@ -126,6 +126,19 @@ def test_a_model_is_not_overwritten_unless_asked(tmp_path: Path) -> None:
         claim_folder(tmp_path / "model", fresh=False)
     claim_folder(tmp_path / "model", fresh=True)
     assert (tmp_path / "model.1").is_dir() and not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("inside", ["", "iter1/model"])
+def test_fresh_does_not_set_aside_what_the_training_reads(inside: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    read = out / inside
+    read.mkdir(parents=True)
+    for check in (check_free, claim_folder):
+        with pytest.raises(InputError, match=f"--fresh would set aside {read}, which the training reads"):
+            check(out, ["smollm2", None, read], fresh=True)
+    assert read.is_dir()
+    claim_folder(out, ["smollm2", None, tmp_path], fresh=True)
+    assert (tmp_path / "out.1").is_dir()
 
 
 def test_the_only_step_of_a_training_is_no_warm_up(tiny_model: Path, tmp_path: Path) -> None:
